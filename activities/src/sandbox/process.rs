@@ -1,0 +1,209 @@
+//! A running room.
+
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
+
+use command_fds::{CommandFdExt as _, FdMapping};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Interest, unix::AsyncFd},
+    net::unix::pipe,
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+    time::timeout,
+};
+
+use super::{
+    Capture, Layer, Room, SETUP_TIMEOUT, Sandbox, SandboxError,
+    room::Descriptors,
+    seccomp::{ABI_FILTER, AGENT_FILTER, CLONE3_FILTER, INNER_FILTER},
+    spawner,
+};
+
+/// Where bubblewrap finds the files that we hand it. Far from 0, 1 and 2, and below what a shell uses itself.
+const DESCRIPTORS: Descriptors = Descriptors { status: 20, block: 21, filters: [22, 23, 24] };
+
+/// How a room ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomExit {
+    /// The program's exit code, 128 and the signal's number if a signal ended it.
+    pub code: i32,
+}
+
+impl RoomExit {
+    /// Whether the program ended with 0.
+    pub fn success(self) -> bool {
+        self.code == 0
+    }
+}
+
+/// A running room. Dropping it kills it, without waiting for its end.
+///
+/// It has two processes that are not the program's: bubblewrap outside, which is our child and passes the program's exit
+/// code on, and the first process inside. The outer one may end first; the kernel lets the inner one end only when all
+/// others in the room are gone. So a room is over when a file descriptor on the first process inside says so.
+#[derive(Debug)]
+pub struct RoomProcess {
+    /// The program's standard input.
+    pub stdin: Option<ChildStdin>,
+    /// The program's standard output. Must be read, or the program will wait.
+    pub stdout: Option<ChildStdout>,
+    /// The program's standard error. Must be read, or the program will wait.
+    pub stderr: Option<ChildStderr>,
+    outer: Child,
+    first: AsyncFd<OwnedFd>,
+    exit: Option<RoomExit>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Status {
+    child_pid: Option<i32>,
+}
+
+impl Sandbox {
+    /// Makes `room` and starts `program` in it, an absolute path in the room and its arguments.
+    pub async fn spawn(&self, room: &Room, program: &[&str]) -> Result<RoomProcess, SandboxError> {
+        let program: Vec<_> = program.iter().map(Into::into).collect();
+        let line = room.command_line(self, &DESCRIPTORS, &program);
+
+        let (status, status_end) = io::pipe().map_err(SandboxError::io("making a pipe"))?;
+        let (block_end, block) = io::pipe().map_err(SandboxError::io("making a pipe"))?;
+        let mut mappings = vec![
+            FdMapping { parent_fd: status_end.into(), child_fd: DESCRIPTORS.status },
+            FdMapping { parent_fd: block_end.into(), child_fd: DESCRIPTORS.block },
+        ];
+        let layer_filter = match room.layer() {
+            Layer::Agent => AGENT_FILTER,
+            Layer::Inner => INNER_FILTER,
+        };
+        for (name, child_fd) in [layer_filter, CLONE3_FILTER, ABI_FILTER].into_iter().zip(DESCRIPTORS.filters) {
+            mappings.push(FdMapping { parent_fd: open_filter(&self.kit().join(name))?, child_fd });
+        }
+
+        let mut command = Command::new(&line[0]);
+        command
+            .args(&line[1..])
+            // Not only for the program, which gets its environment from bubblewrap: bubblewrap's first process in the
+            // room shows the environment that it was started with in /proc/1/environ.
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+            .fd_mappings(mappings)
+            .map_err(|error| SandboxError::Setup { reason: format!("descriptors collide: {error}") })?;
+        // The command, and with it our copies of the descriptors, is dropped by the spawner.
+        let mut outer = spawner::spawn(command).await.map_err(|source| self.spawn_problem(&line[0].to_string_lossy(), source))?;
+
+        let Some(first) = first_process(status.into()).await? else {
+            return Err(setup_problem(outer).await);
+        };
+        // Now, while bubblewrap still waits for us: the number cannot have been given to another process yet.
+        let first = pidfd_open(first, PidfdFlags::NONBLOCK)
+            .and_then(|first| AsyncFd::with_interest(first, Interest::READABLE).map_err(|_| rustix::io::Errno::NFILE));
+        let first = match first {
+            Ok(first) => first,
+            Err(_) => return Err(setup_problem(outer).await),
+        };
+        File::from(OwnedFd::from(block)).write_all(b"1").map_err(SandboxError::io("releasing a sandbox"))?;
+
+        Ok(RoomProcess {
+            stdin: outer.stdin.take(),
+            stdout: outer.stdout.take(),
+            stderr: outer.stderr.take(),
+            outer,
+            first,
+            exit: None,
+        })
+    }
+
+    fn spawn_problem(&self, program: &str, source: io::Error) -> SandboxError {
+        SandboxError::Io { action: format!("starting {program} for a sandbox"), source }
+    }
+}
+
+fn open_filter(path: &Path) -> Result<OwnedFd, SandboxError> {
+    File::open(path).map(Into::into).map_err(SandboxError::io(format!("reading {}", path.display())))
+}
+
+/// The number of the first process in the room, or nothing if bubblewrap gave up before there was one.
+async fn first_process(status: OwnedFd) -> Result<Option<Pid>, SandboxError> {
+    let status = pipe::Receiver::from_owned_fd(status).map_err(SandboxError::io("watching a sandbox start"))?;
+    let mut line = String::new();
+    match timeout(SETUP_TIMEOUT, BufReader::new(status).read_line(&mut line)).await {
+        Ok(Ok(0)) | Err(_) => Ok(None),
+        Ok(Ok(_)) => {
+            let status: Option<Status> = serde_json::from_str(&line).ok();
+            Ok(status.and_then(|status| status.child_pid).and_then(Pid::from_raw))
+        }
+        Ok(Err(source)) => Err(SandboxError::Io { action: "watching a sandbox start".to_owned(), source }),
+    }
+}
+
+/// Ends a room that did not come into being, and says why.
+async fn setup_problem(mut outer: Child) -> SandboxError {
+    // It has usually ended by itself; then this does nothing, and what it said can still be read.
+    let said = Capture::new(2048, 2048).drain(outer.stderr.take());
+    let reason = match timeout(Duration::from_secs(2), said).await {
+        Ok(said) => said.finish().text.trim().to_owned(),
+        Err(_) => String::new(),
+    };
+    let _ = outer.start_kill();
+    let _ = timeout(SETUP_TIMEOUT, outer.wait()).await;
+    let reason = if reason.is_empty() { "bubblewrap did not answer".to_owned() } else { reason };
+    SandboxError::Setup { reason }
+}
+
+impl RoomProcess {
+    /// Waits until the program has ended and every process in the room is gone. Processes that the program left behind
+    /// are killed. May be cancelled and called again.
+    pub async fn wait(&mut self) -> Result<RoomExit, SandboxError> {
+        if let Some(exit) = self.exit {
+            return Ok(exit);
+        }
+        let status = self.outer.wait().await.map_err(SandboxError::io("waiting for a sandbox"))?;
+        // Whatever happened to the outer process: nothing in the room may outlive it.
+        let _ = pidfd_send_signal(self.first.get_ref(), Signal::KILL);
+        timeout(SETUP_TIMEOUT, self.first.readable())
+            .await
+            .map_err(|_| SandboxError::Undead)?
+            .map_err(SandboxError::io("waiting for a sandbox's processes"))?
+            .retain_ready();
+        // If the outer process ended first, the first one inside has become our child. Otherwise this finds nothing.
+        let _ = waitid(WaitId::PidFd(self.first.get_ref().as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        use std::os::unix::process::ExitStatusExt as _;
+        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        let exit = RoomExit { code };
+        self.exit = Some(exit);
+        Ok(exit)
+    }
+
+    /// Kills everything in the room and returns when all of it is gone.
+    pub async fn kill(&mut self) -> Result<RoomExit, SandboxError> {
+        // The inner one first: the outer one then sees it end and buries it.
+        let _ = pidfd_send_signal(self.first.get_ref(), Signal::KILL);
+        if let Ok(exit) = timeout(SETUP_TIMEOUT / 2, self.wait()).await {
+            return exit;
+        }
+        let _ = self.outer.start_kill();
+        timeout(SETUP_TIMEOUT, self.wait()).await.map_err(|_| SandboxError::Undead)?
+    }
+}
+
+impl Drop for RoomProcess {
+    fn drop(&mut self) {
+        if self.exit.is_none() {
+            let _ = pidfd_send_signal(self.first.get_ref(), Signal::KILL);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Which system calls a room may make: all but a list, on top of the namespaces.
+//!
+//! bubblewrap takes compiled filters as files. There are three at once, and the strictest answer wins:
+//!
+//! - the **layer's** filter refuses calls with `EPERM`;
+//! - **clone3** is answered with `ENOSYS`. Its flags are behind a pointer, which a filter cannot read; the C library then
+//!   falls back to `clone`, whose flags are in a register;
+//! - the **abi** filter refuses x86-64's second set of call numbers (x32), which would pass by the list.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Is, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, sock_filter,
+};
+
+/// The names of the filters' files in the kit.
+pub(super) const AGENT_FILTER: &str = "agent.bpf";
+pub(super) const INNER_FILTER: &str = "inner.bpf";
+pub(super) const CLONE3_FILTER: &str = "clone3.bpf";
+pub(super) const ABI_FILTER: &str = "abi.bpf";
+
+/// The filters, each as the bytes that bubblewrap expects.
+pub(super) struct Filters {
+    pub(super) agent: Vec<u8>,
+    pub(super) inner: Vec<u8>,
+    pub(super) clone3: Vec<u8>,
+    pub(super) abi: Vec<u8>,
+}
+
+/// Refused in every room.
+const REFUSED: &[libc::c_long] = &[
+    // Looking into, or reaching through, other processes.
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_kcmp,
+    libc::SYS_pidfd_getfd,
+    // io_uring makes sockets without calling socket().
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    // Parts of the kernel with a large surface that no build or test needs.
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_name_to_handle_at,
+    // Administration.
+    libc::SYS_kexec_load,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_acct,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_reboot,
+    libc::SYS_syslog,
+    libc::SYS_quotactl,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_adjtimex,
+    libc::SYS_clock_adjtime,
+    libc::SYS_vhangup,
+    libc::SYS_fanotify_init,
+    // Memory placement, which reaches other processes' pages.
+    libc::SYS_move_pages,
+    libc::SYS_migrate_pages,
+    libc::SYS_mbind,
+    libc::SYS_set_mempolicy,
+];
+
+/// Refused in every room, where the machine has them at all.
+#[cfg(target_arch = "x86_64")]
+const REFUSED_HERE: &[libc::c_long] = &[
+    libc::SYS_kexec_file_load,
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+    libc::SYS_modify_ldt,
+    libc::SYS_lookup_dcookie,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const REFUSED_HERE: &[libc::c_long] = &[libc::SYS_kexec_file_load];
+
+/// Refused in an inner room. An agent's room needs them to set inner rooms up.
+const REFUSED_INSIDE: &[libc::c_long] = &[
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_mount_setattr,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_personality,
+];
+
+/// `clone` with one of these makes a namespace.
+const NEW_NAMESPACE: [libc::c_int; 7] = [
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWCGROUP,
+];
+
+/// Typing into the terminal that the worker was started from.
+const TERMINAL_REQUESTS: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+
+/// Compiles the filters for the machine that this runs on.
+pub(super) fn filters() -> Filters {
+    Filters {
+        agent: bytes(&layer(true)),
+        inner: bytes(&layer(false)),
+        clone3: bytes(&compile(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)),
+        abi: bytes(&second_abi()),
+    }
+}
+
+fn layer(makes_inner_rooms: bool) -> BpfProgram {
+    let mut refused: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    for call in REFUSED.iter().chain(REFUSED_HERE) {
+        refused.insert(*call, Vec::new());
+    }
+
+    let mut families = vec![libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+    if makes_inner_rooms {
+        // bubblewrap brings the loopback interface of a new room up through netlink.
+        families.push(libc::AF_NETLINK);
+    } else {
+        for call in REFUSED_INSIDE {
+            refused.insert(*call, Vec::new());
+        }
+        let any_namespace = NEW_NAMESPACE.iter().map(|flag| {
+            let flag = *flag as u64;
+            rule(vec![condition(0, Width::Qword, Is::MaskedEq(flag), flag)])
+        });
+        refused.insert(libc::SYS_clone, any_namespace.collect());
+    }
+    let other_family =
+        families.into_iter().map(|family| condition(0, Width::Dword, Is::Ne, family as u64)).collect();
+    refused.insert(libc::SYS_socket, vec![rule(other_family)]);
+    let typing = TERMINAL_REQUESTS.iter().map(|request| rule(vec![condition(1, Width::Dword, Is::Eq, *request)]));
+    refused.insert(libc::SYS_ioctl, typing.collect());
+
+    compile(refused, libc::EPERM)
+}
+
+fn condition(argument: u8, width: Width, is: Is, value: u64) -> SeccompCondition {
+    SeccompCondition::new(argument, width, is, value).expect("system calls have six arguments, and these are below that")
+}
+
+fn rule(conditions: Vec<SeccompCondition>) -> SeccompRule {
+    SeccompRule::new(conditions).expect("a rule has at least one condition")
+}
+
+fn compile(refused: BTreeMap<i64, Vec<SeccompRule>>, errno: libc::c_int) -> BpfProgram {
+    let machine = TargetArch::try_from(std::env::consts::ARCH).expect("Sallyport runs on x86-64 and on 64-bit ARM");
+    SeccompFilter::new(refused, SeccompAction::Allow, SeccompAction::Errno(errno as u32), machine)
+        .and_then(BpfProgram::try_from)
+        .expect("the lists above are constant and far below the kernel's limit of 4096 instructions")
+}
+
+/// Call numbers from 2^30 on are the second ABI's: `ENOSYS`, as on a kernel that was built without it.
+fn second_abi() -> BpfProgram {
+    const LOAD_CALL_NUMBER: sock_filter = sock_filter { code: 0x20, jt: 0, jf: 0, k: 0 };
+    const NEXT_UNLESS_BELOW: sock_filter = sock_filter { code: 0x35, jt: 0, jf: 1, k: 0x4000_0000 };
+    const ANSWER_ENOSYS: sock_filter = sock_filter { code: 0x06, jt: 0, jf: 0, k: 0x0005_0000 | libc::ENOSYS as u32 };
+    const ALLOW: sock_filter = sock_filter { code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000 };
+    vec![LOAD_CALL_NUMBER, NEXT_UNLESS_BELOW, ANSWER_ENOSYS, ALLOW]
+}
+
+fn bytes(program: &BpfProgram) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(program.len() * 8);
+    for instruction in program {
+        bytes.extend_from_slice(&instruction.code.to_ne_bytes());
+        bytes.extend_from_slice(&[instruction.jt, instruction.jf]);
+        bytes.extend_from_slice(&instruction.k.to_ne_bytes());
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_whole_instructions_within_the_kernels_limit() {
+        let filters = filters();
+        for filter in [&filters.agent, &filters.inner, &filters.clone3, &filters.abi] {
+            assert!(!filter.is_empty());
+            assert_eq!(filter.len() % 8, 0);
+            assert!(filter.len() / 8 <= 4096);
+        }
+        assert!(filters.inner.len() > filters.agent.len(), "an inner room may do less");
+    }
+}

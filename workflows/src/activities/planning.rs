@@ -1,0 +1,107 @@
+//! Activities that plan: pin the base commit and the policy, and write the SPEC.
+
+#![expect(
+    missing_docs,
+    reason = "the marker structs that the macro makes carry no documentation"
+)]
+
+use serde::{Deserialize, Serialize};
+use temporalio_macros::activity_definitions;
+use temporalio_sdk::activities::ActivityError;
+
+use super::{StepKey, Timing};
+use crate::{
+    ObjectRef,
+    policy::InstallationPolicy,
+    spec::SpecRef,
+    ticket::{TicketKey, TicketSummary},
+    usage::Usage,
+};
+
+/// `load_policy`: fetches the repository, so five minutes.
+pub const LOAD_POLICY: Timing = Timing::seconds(300);
+/// `plan`: a model's answer may take minutes; heartbeats tell that it is still coming.
+pub const PLAN: Timing = Timing::seconds(15 * 60).heartbeat(30);
+
+/// What `load_policy` needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadPolicy {
+    /// Which ticket.
+    pub ticket: TicketKey,
+    /// The repository.
+    pub repository_url: String,
+    /// The installation's part of the policy.
+    pub installation: InstallationPolicy,
+}
+
+/// The policy as pinned for one SPEC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedPolicy {
+    /// The branch that the pull request will ask to be merged into.
+    pub base_branch: String,
+    /// Its head now.
+    pub base_commit: String,
+    /// Installation's and repository's policy as JSON, stored.
+    pub policy: ObjectRef,
+}
+
+/// An earlier SPEC of the same ticket and what a person wanted changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisedSpec {
+    /// The SPEC's text.
+    pub text: ObjectRef,
+    /// What to change, stored.
+    pub comments: ObjectRef,
+}
+
+/// What `plan` needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanInput {
+    /// Idempotency key.
+    pub key: StepKey,
+    /// The ticket.
+    pub summary: TicketSummary,
+    /// The repository.
+    pub repository_url: String,
+    /// The pinned policy.
+    pub pinned: PinnedPolicy,
+    /// Earlier SPECs with what was asked to be changed, oldest first.
+    pub revised: Vec<RevisedSpec>,
+    /// Money left to spend, in millionths of a US dollar.
+    pub cost_left_micro_usd: u64,
+}
+
+/// A SPEC, and what it cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// The SPEC.
+    pub spec: SpecRef,
+    /// What the model calls cost.
+    pub usage: Usage,
+}
+
+/// Declarations of the planning activities.
+pub struct PlanningActivities;
+
+#[activity_definitions]
+impl PlanningActivities {
+    /// Fetches the repository, reads `.sallyport.toml` at the base branch's head and pins both. A read: run again it
+    /// may find a newer head. Final errors: [`crate::failure::kind::POLICY_INVALID`],
+    /// [`crate::failure::kind::REPOSITORY_UNAVAILABLE`].
+    #[activity(name = "load_policy")]
+    pub fn load_policy(input: LoadPolicy) -> Result<PinnedPolicy, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Asks the planner for a SPEC and stores it. A second run asks again: only the run whose result the workflow
+    /// records counts. Final errors: [`crate::failure::kind::PLAN_INVALID`], [`crate::failure::kind::MODEL_REFUSED`],
+    /// [`crate::failure::kind::BUDGET`].
+    #[activity(name = "plan")]
+    pub fn plan(input: PlanInput) -> Result<Planned, ActivityError> {
+        unimplemented!()
+    }
+}
+
+pub(super) mod definitions {
+    pub use super::planning_activities::*;
+}

@@ -1,0 +1,57 @@
+//! The gates: points where only a person's decision lets a ticket go on.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::ObjectRef;
+
+/// Which gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Gate {
+    /// Gate 1: is this SPEC what shall be done?
+    Spec,
+    /// Between the gates: may the agent touch these further files?
+    Scope,
+    /// Gate 2: shall this pull request be merged?
+    Pr,
+}
+
+impl Gate {
+    /// The fixed name, as decisions carry it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spec => "SPEC",
+            Self::Scope => "SCOPE",
+            Self::Pr => "PR",
+        }
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// A gate that is open now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenGate {
+    /// The request's id: what `POST /approvals/{id}/decision` names.
+    pub approval_id: Uuid,
+    /// Which gate.
+    pub gate: Gate,
+    /// Exactly what is asked about; see [`crate::revision`].
+    pub revision: String,
+    /// What to read before deciding: the SPEC's text or the diff.
+    pub content: ObjectRef,
+    /// How many distinct people must approve.
+    pub approvals_needed: u32,
+    /// When it opened.
+    pub opened_at: DateTime<Utc>,
+    /// When silence closes it.
+    pub deadline: DateTime<Utc>,
+}

@@ -1,0 +1,168 @@
+//! Which files a SPEC lets the agent change.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{Deserialize, Serialize};
+
+/// The most files that one SPEC may list.
+pub const MAXIMUM_FILES: usize = 100;
+
+/// The longest path, in bytes.
+pub const MAXIMUM_PATH_BYTES: usize = 512;
+
+/// A path inside a repository: relative, `/` between its parts, no `.`, `..` or empty part, nothing below `.git`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RepositoryPath(String);
+
+/// A path that is not one of a repository's files.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{path}` is no path inside the repository: {problem}")]
+pub struct BadPath {
+    /// The path as given, shortened.
+    pub path: String,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+impl RepositoryPath {
+    /// The path's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for RepositoryPath {
+    type Error = BadPath;
+
+    fn try_from(path: String) -> Result<Self, BadPath> {
+        let problem = if path.is_empty() {
+            "it is empty"
+        } else if path.len() > MAXIMUM_PATH_BYTES {
+            "it is longer than 512 bytes"
+        } else if path.starts_with('/') {
+            "it must be relative"
+        } else if path.chars().any(char::is_control) {
+            "it has a control character"
+        } else if path.contains('\\') {
+            "it has a backslash; parts are separated by `/`"
+        } else if path
+            .split('/')
+            .any(|part| part.is_empty() || part == "." || part == "..")
+        {
+            "no part may be empty, `.` or `..`"
+        } else if path
+            .split('/')
+            .any(|part| part.eq_ignore_ascii_case(".git"))
+        {
+            "git's own files are off limits"
+        } else {
+            return Ok(Self(path));
+        };
+        Err(BadPath {
+            path: path.chars().take(80).collect(),
+            problem,
+        })
+    }
+}
+
+impl From<RepositoryPath> for String {
+    fn from(path: RepositoryPath) -> Self {
+        path.0
+    }
+}
+
+impl fmt::Display for RepositoryPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The files that a SPEC allows to be created, changed or deleted: exactly these, nothing by pattern.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Scope(BTreeSet<RepositoryPath>);
+
+impl Scope {
+    /// Whether a change of `path`, as git names it, is allowed. A name that is not UTF-8 never is.
+    pub fn allows(&self, path: &[u8]) -> bool {
+        std::str::from_utf8(path)
+            .is_ok_and(|path| self.0.iter().any(|allowed| allowed.as_str() == path))
+    }
+
+    /// The paths, sorted.
+    pub fn paths(&self) -> impl Iterator<Item = &RepositoryPath> {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<RepositoryPath> for Scope {
+    fn from_iter<I: IntoIterator<Item = RepositoryPath>>(paths: I) -> Self {
+        Self(paths.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn path(text: &str) -> Result<RepositoryPath, BadPath> {
+        RepositoryPath::try_from(text.to_owned())
+    }
+
+    #[test]
+    fn paths_that_leave_the_repository_are_refused() {
+        for bad in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "a/../b",
+            "a//b",
+            "a/",
+            "./a",
+            ".git/config",
+            "a/.GIT/x",
+            "a\nb",
+            "a\\b",
+        ] {
+            assert!(path(bad).is_err(), "{bad:?}");
+        }
+        for good in [
+            "a",
+            "src/lib.rs",
+            ".github/workflows/ci.yml",
+            "a b/ü.txt",
+            ".gitignore",
+        ] {
+            assert!(path(good).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_listed_files_are_allowed() {
+        let scope: Scope = [path("src/a.js").unwrap()].into_iter().collect();
+        assert!(scope.allows(b"src/a.js"));
+        for other in [
+            &b"src/a.jsx"[..],
+            b"src",
+            b"src/a.js/b",
+            b"SRC/a.js",
+            b"src/\xff",
+            b"",
+        ] {
+            assert!(!scope.allows(other), "{other:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_taken_stays_inside(text in "\\PC{0,40}") {
+            if let Ok(path) = path(&text) {
+                prop_assert!(!path.as_str().starts_with('/'));
+                prop_assert!(!path.as_str().split('/').any(|part| part == ".."));
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The tasks that run what the workspace builds.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::{cargo, checkout, setup};
+
+/// The `sallyport` program, as (package, binary).
+const SALLYPORT: (&str, &str) = ("sallyport", "sallyport");
+/// The demo, as (package, binary).
+const DEMO: (&str, &str) = ("sallyport-test-support", "sallyport-demo");
+
+/// Sets up, builds, and becomes the demo, which gets `arguments` as they are.
+pub fn demo(arguments: &[String]) -> Result<ExitCode> {
+    let tools = setup::run()?;
+    let built = cargo::build(&checkout::root()?, &[SALLYPORT, DEMO])?;
+    let demo = &built[DEMO.1];
+    let error = with_tools(Command::new(demo), &tools, &built[SALLYPORT.1])
+        .args(arguments)
+        .exec();
+    Err(error).with_context(|| format!("cannot start {}", demo.display()))
+}
+
+/// Sets up, builds the `sallyport` program that the end-to-end tests start, and runs the tests.
+pub fn test(filters: &[String]) -> Result<ExitCode> {
+    let tools = setup::run()?;
+    let root = checkout::root()?;
+    let built = cargo::build(&root, &[SALLYPORT])?;
+    let mut test = with_tools(cargo::command(&root, "test"), &tools, &built[SALLYPORT.1]);
+    test.args(["--workspace", "--"]).args(filters);
+    pass_on(test)
+}
+
+/// Checks the format and runs clippy. Both run, so that one call shows everything there is to mend.
+pub fn lint() -> Result<ExitCode> {
+    let root = checkout::root()?;
+    let mut format = cargo::command(&root, "fmt");
+    format.args(["--all", "--check"]);
+    let mut clippy = cargo::command(&root, "clippy");
+    clippy.args(["--workspace", "--all-targets", "--", "-D", "warnings"]);
+    let format = pass_on(format)?;
+    let clippy = pass_on(clippy)?;
+    Ok(if format == ExitCode::SUCCESS {
+        clippy
+    } else {
+        format
+    })
+}
+
+/// Tells a program where the tools and the `sallyport` binary are.
+fn with_tools(mut command: Command, tools: &Path, sallyport: &PathBuf) -> Command {
+    command
+        .env("SALLYPORT_TOOLS", tools)
+        .env("SALLYPORT_BIN", sallyport);
+    command
+}
+
+/// Runs a program with our terminal and hands back its exit code.
+fn pass_on(mut command: Command) -> Result<ExitCode> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command
+        .status()
+        .map_err(|error| anyhow!("cannot start {program}: {error}"))?;
+    Ok(cargo::exit_code(status))
+}
