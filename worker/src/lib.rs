@@ -1,1 +1,86 @@
-//! sallyport-worker
+//! The worker: takes workflow tasks and activities from Temporal and runs them on this host.
+//!
+//! It listens on two task queues. The common queue `sallyport` has the workflows and every activity that needs no
+//! particular host; the queue `sallyport-host-<id>` has the steps that need the workspace on this host's disk.
+
+pub mod config;
+pub mod temporal;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use sallyport_activities::{
+    context::Context, forge_activities::ForgeSteps, ledger_activities::LedgerSteps,
+    planning_activities::PlanningSteps, ticket_activities::TicketSteps,
+    workspace_activities::WorkspaceSteps,
+};
+use sallyport_workflows::{TASK_QUEUE, TicketWorkflow, host_task_queue};
+use temporalio_client::Client;
+use temporalio_sdk::{
+    Runtime, Worker, WorkerOptions,
+    runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder},
+};
+use tokio_util::sync::CancellationToken;
+
+use config::WorkerConfig;
+
+/// Light activities at once: they wait for the network most of the time.
+const COMMON_SLOTS: usize = 50;
+
+/// Runs both workers until `shutdown` is cancelled; then running activities get the configured time to stop.
+///
+/// The future is not `Send`, since workflow code runs in it: block on it, do not spawn it.
+pub async fn run(
+    client: Client,
+    config: &WorkerConfig,
+    context: Arc<Context>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let runtime = Runtime::from_current_tokio(Default::default())
+        .context("cannot start Temporal's runtime")?;
+    let grace = Duration::from_secs(config.shutdown_grace_seconds);
+    let host_queue = host_task_queue(&context.host_id);
+
+    let common = WorkerOptions::new(TASK_QUEUE.to_owned())
+        .graceful_shutdown_period(grace)
+        .tuner(tuner(COMMON_SLOTS))
+        .register_workflow::<TicketWorkflow>()?
+        .register_activities(LedgerSteps::new(context.clone()))
+        .register_activities(TicketSteps::new(context.clone()))
+        .register_activities(PlanningSteps::new(context.clone()))
+        .register_activities(ForgeSteps::new(context.clone()))
+        .register_activities(WorkspaceSteps::new(context.clone()))
+        .build();
+    let host = WorkerOptions::new(host_queue.clone())
+        .graceful_shutdown_period(grace)
+        .tuner(tuner(config.host_slots.max(1)))
+        .register_activities(ForgeSteps::new(context.clone()))
+        .register_activities(WorkspaceSteps::new(context))
+        .build();
+
+    let mut common = Worker::new(&runtime, client.clone(), common)
+        .map_err(|error| anyhow::anyhow!("cannot start the worker on `{TASK_QUEUE}`: {error}"))?;
+    let mut host = Worker::new(&runtime, client, host)
+        .map_err(|error| anyhow::anyhow!("cannot start the worker on `{host_queue}`: {error}"))?;
+    let (stop_common, stop_host) = (common.shutdown_handle(), host.shutdown_handle());
+    tracing::info!(common_queue = TASK_QUEUE, host_queue, "worker is ready");
+
+    let (common, host, ()) = tokio::join!(common.run(), host.run(), async {
+        shutdown.cancelled().await;
+        tracing::info!("worker stops: running activities get {} s", grace.as_secs());
+        stop_common();
+        stop_host();
+    });
+    common.map_err(|error| anyhow::anyhow!("the worker on `{TASK_QUEUE}` failed: {error}"))?;
+    host.map_err(|error| anyhow::anyhow!("the worker on `{host_queue}` failed: {error}"))?;
+    Ok(())
+}
+
+fn tuner(activities: usize) -> TunerHolder {
+    TunerHolder::builder()
+        .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(100))
+        .activity_task_slot_supplier(FixedSizeSlotSupplier::new(activities))
+        .local_activity_task_slot_supplier(FixedSizeSlotSupplier::new(100))
+        .nexus_task_slot_supplier(FixedSizeSlotSupplier::new(1))
+        .build()
+}

@@ -28,10 +28,11 @@ pub mod state;
 pub mod status;
 pub mod ticket;
 pub mod usage;
-// pub mod workflow;
+pub mod workflow;
 
 pub use object_ref::ObjectRef;
 pub use state::State;
+pub use workflow::TicketWorkflow;
 
 /// The task queue that workflows and all activities that need no particular host are on.
 pub const TASK_QUEUE: &str = "sallyport";

@@ -58,8 +58,8 @@ pub enum TicketEvent {
     Done {
         /// Where the pull request is.
         url: String,
-        /// Who approved the merge.
-        approved_by: String,
+        /// Who approved it, and the commit that holds it.
+        reason: String,
     },
     /// Parked or given up.
     Failed {

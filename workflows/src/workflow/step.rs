@@ -1,0 +1,189 @@
+//! How a stage calls an activity, and how it stops when one fails for good.
+
+use temporalio_common::{
+    ActivityDefinition, Priority, data_converters::TemporalDeserializable, error::IncomingError,
+};
+use temporalio_sdk::{ActivityOptions, WorkflowCancellationToken};
+use temporalio_workflow::{ActivityExecutionError, TimeoutType, WorkflowCancellationError};
+
+use super::Ctx;
+use crate::{
+    State,
+    activities::{
+        COMMENT_ON_TICKET, StepKey, TicketActivities, TicketComment, TicketEvent, Timing,
+    },
+    failure::{Failure, kind, shorten},
+};
+
+/// What a stage comes to.
+pub(super) type Step<T> = Result<T, Halt>;
+
+/// Why a ticket cannot go on by itself.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// A step failed for good: the ticket is parked in this state.
+    Park(State, Failure),
+    /// Somebody cancelled the workflow.
+    Cancelled,
+}
+
+impl From<WorkflowCancellationError> for Halt {
+    fn from(_: WorkflowCancellationError) -> Self {
+        Self::Cancelled
+    }
+}
+
+/// A failure that parks the ticket in ERROR.
+pub(super) fn park(kind: &str, step: &str, message: impl AsRef<str>) -> Halt {
+    Halt::Park(State::Error, Failure::new(kind, step, message))
+}
+
+/// The next step's idempotency key.
+pub(super) fn next_key(ctx: &Ctx) -> StepKey {
+    ctx.state_mut(|ticket| {
+        ticket.step += 1;
+        StepKey {
+            ticket: ticket.key(),
+            sequence: ticket.step,
+        }
+    })
+}
+
+/// Calls an activity on the common queue.
+pub(super) async fn call<A>(
+    ctx: &Ctx,
+    activity: A,
+    input: A::Input,
+    timing: Timing,
+    summary: &str,
+) -> Step<A::Output>
+where
+    A: ActivityDefinition,
+    A::Output: TemporalDeserializable,
+{
+    run(ctx, activity, input, timing.options(summary)).await
+}
+
+/// Calls an activity on a host's queue.
+pub(super) async fn call_on<A>(
+    ctx: &Ctx,
+    task_queue: &str,
+    activity: A,
+    input: A::Input,
+    timing: Timing,
+    summary: &str,
+) -> Step<A::Output>
+where
+    A: ActivityDefinition,
+    A::Output: TemporalDeserializable,
+{
+    run(
+        ctx,
+        activity,
+        input,
+        timing.options_on(summary, Some(task_queue.to_owned())),
+    )
+    .await
+}
+
+/// Calls an activity that must also run when the workflow was cancelled: what ends a ticket must be recorded.
+pub(super) async fn call_detached<A>(
+    ctx: &Ctx,
+    activity: A,
+    input: A::Input,
+    options: ActivityOptions,
+) -> Step<A::Output>
+where
+    A: ActivityDefinition,
+    A::Output: TemporalDeserializable,
+{
+    let mut options = options;
+    options.cancellation_token = Some(WorkflowCancellationToken::new());
+    run(ctx, activity, input, options).await
+}
+
+/// Tells the ticket's readers. A comment that cannot be posted stops nothing; it becomes a note.
+pub(super) async fn tell(ctx: &Ctx, event: TicketEvent, summary: &str) {
+    let key = next_key(ctx);
+    let options = COMMENT_ON_TICKET.options(summary);
+    let told = call_detached(
+        ctx,
+        TicketActivities::comment_on_ticket,
+        TicketComment { key, event },
+        options,
+    )
+    .await;
+    if let Err(Halt::Park(_, failure)) = told {
+        note(
+            ctx,
+            format!(
+                "a comment on the ticket could not be posted: {}",
+                failure.message
+            ),
+        );
+    }
+}
+
+/// Puts something into the status' notes: the newest 20 stay.
+pub(super) fn note(ctx: &Ctx, text: String) {
+    ctx.state_mut(|ticket| ticket.note(&text));
+}
+
+impl super::TicketWorkflow {
+    pub(super) fn note(&mut self, text: &str) {
+        if self.status.notes.len() >= 20 {
+            self.status.notes.remove(0);
+        }
+        self.status.notes.push(shorten(text, 300));
+    }
+}
+
+async fn run<A>(
+    ctx: &Ctx,
+    activity: A,
+    input: A::Input,
+    options: ActivityOptions,
+) -> Step<A::Output>
+where
+    A: ActivityDefinition,
+    A::Output: TemporalDeserializable,
+{
+    let step = activity.name().to_owned();
+    let priority = ctx.state(|ticket| ticket.priority.key());
+    let mut options = options;
+    options.priority = Some(Priority::builder().priority_key(priority).build());
+    match ctx.execute_activity(activity, input, options).await {
+        Ok(output) => Ok(output),
+        Err(ActivityExecutionError::Cancelled(_)) => Err(Halt::Cancelled),
+        Err(error) => Err(Halt::Park(State::Error, failure_of(&step, &error))),
+    }
+}
+
+fn failure_of(step: &str, error: &ActivityExecutionError) -> Failure {
+    if let Some(timeout) = error.as_timeout() {
+        let what = match timeout.timeout_type() {
+            TimeoutType::Heartbeat => "its worker stopped answering",
+            TimeoutType::ScheduleToStart => "no worker took it",
+            _ => "it took too long",
+        };
+        return Failure::new(
+            kind::STEP_FAILED,
+            step,
+            format!("{step} was given up, after all tries: {what}"),
+        );
+    }
+    match error.reason() {
+        Some(IncomingError::Application(failure)) => {
+            let kind = failure
+                .type_name()
+                .filter(|name| !name.is_empty())
+                .unwrap_or(kind::STEP_FAILED);
+            let message = failure
+                .failure()
+                .map(|failure| failure.message.clone())
+                .unwrap_or_default();
+            Failure::new(kind, step, message)
+        }
+        _ => Failure::new(kind::STEP_FAILED, step, error.to_string()),
+    }
+}
