@@ -1,11 +1,20 @@
 //! Running other programs, and telling well what went wrong with them.
 
+use std::ffi::OsStr;
 use std::process::{Command, Output, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 /// How many of a failed program's last lines go into the error.
 const LINES_SHOWN: usize = 30;
+
+/// A command that runs `program` and is killed when we are: nothing goes on writing into a folder that the next run
+/// takes. Only for programs that may be killed at any time.
+pub fn tied(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
 
 /// Runs `command` without a terminal and gives back its standard output.
 ///
@@ -16,6 +25,11 @@ pub fn capture(command: &mut Command) -> Result<String> {
         bail!("{}", failure(command, &output));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// As [`capture`], and an error ends with what to do next.
+pub fn capture_or_advise(command: &mut Command, advice: &str) -> Result<String> {
+    capture(command).map_err(|error| anyhow!("{error:#}\n{advice}"))
 }
 
 /// Runs `command` without a terminal and gives back what came of it, success or not.

@@ -30,7 +30,8 @@ pub fn test(filters: &[String]) -> Result<ExitCode> {
     let root = checkout::root()?;
     let built = cargo::build(&root, &[SALLYPORT])?;
     let mut test = with_tools(cargo::command(&root, "test"), &tools, &built[SALLYPORT.1]);
-    test.args(["--workspace", "--"]).args(filters);
+    test.args(["--workspace", "--no-fail-fast", "--"])
+        .args(filters);
     pass_on(test)
 }
 

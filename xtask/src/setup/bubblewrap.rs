@@ -55,13 +55,16 @@ fn install() -> Result<PathBuf> {
     };
     let arguments = ["install", "-y", "--no-install-recommends", PACKAGE];
     if apt(&arguments).is_err() {
-        let update = apt(&["update"]);
-        apt(&arguments)
-            .with_context(|| match update {
-                Ok(_) => String::new(),
-                Err(error) => format!("{error:#}\n"),
-            })
-            .context("cannot install bubblewrap; install it by hand, then run this again")?;
+        let updated = apt(&["update"]);
+        if let Err(error) = apt(&arguments) {
+            let lists = updated
+                .err()
+                .map(|error| format!("{error:#}\n"))
+                .unwrap_or_default();
+            bail!(
+                "cannot install bubblewrap.\n{lists}{error:#}\nInstall it by hand, then run this again."
+            );
+        }
     }
     path_tools::first("bwrap").context("bubblewrap was installed, but there is no `bwrap` on PATH")
 }

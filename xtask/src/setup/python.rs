@@ -106,10 +106,9 @@ fn install(wheel: &Wheel, folder: &Path) -> Result<()> {
     .env("PIP_REQUIRE_VIRTUALENV", "0")
     .env("PIP_ROOT_USER_ACTION", "ignore")
     .env("PIP_DISABLE_PIP_VERSION_CHECK", "1");
-    command::capture(&mut pip).with_context(|| {
-        "pip could not install it. Check that this machine reaches its package index (pip's own settings for a mirror \
-         or proxy hold), then run this again"
-    })?;
+    let advice = "If pip could not reach its package index: its own settings for a mirror or proxy hold here too. \
+                  Then run this again.";
+    command::capture_or_advise(&mut pip, advice)?;
     python.clean_up()
 }
 
@@ -132,7 +131,7 @@ impl Pip {
         };
         let environment = folder.join(".pip");
         let made = command::capture(
-            Command::new("python3")
+            command::tied("python3")
                 .args(["-m", "venv"])
                 .arg(&environment),
         );
@@ -149,7 +148,7 @@ impl Pip {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.python);
+        let mut command = command::tied(&self.python);
         command.args(["-m", "pip"]);
         command
     }

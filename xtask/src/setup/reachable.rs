@@ -81,7 +81,7 @@ fn make_below(root: &Path, others_must_pass: bool, elsewhere: &Path) -> Result<P
     }
     symlink(&dir, &link).with_context(|| format!("cannot make the link {}", link.display()))?;
     progress::note(&format!(
-        "Other users cannot pass {}, and as root Postgres and the sandbox run as such; the tools go to {}.",
+        "Other users cannot pass {}; as root, Postgres and the sandbox run as other users. So the tools go to {}.",
         root.display(),
         dir.display()
     ));
@@ -231,7 +231,8 @@ mod tests {
             make_below(&root, true, &parent.join("var/tools")).expect("it is there"),
             dir
         );
-        fs::remove_dir(&dir).expect("it is empty");
+        fs::remove_file(root.join(NAME)).expect("it is a link");
+        symlink("/no/such/place", root.join(NAME)).expect("it can be made");
         assert_eq!(existing(&root, true), None);
         assert_eq!(
             make_below(&root, true, &parent.join("var/tools")).expect("it can be made"),

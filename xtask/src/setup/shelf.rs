@@ -38,7 +38,8 @@ impl Shelf {
             dir: dir.to_owned(),
             kept: Vec::new(),
         };
-        shelf.remove_folders(|name| name.starts_with(UNFINISHED))?;
+        // What resists is in nobody's way, since each run has names of its own. `finish` tries again.
+        let _ = shelf.remove_folders(|name| name.starts_with(UNFINISHED));
         Ok(shelf)
     }
 
@@ -70,10 +71,15 @@ impl Shelf {
             .dir
             .join(format!("{UNFINISHED}{}-{}", std::process::id(), item.name));
         reachable::make_open_dir(&fresh)?;
-        install(&fresh)
+        let installed = install(&fresh)
             .and_then(|()| reachable::open_tree(&fresh))
             .and_then(|()| check(&fresh).context("it was installed but does not work"))
-            .with_context(|| format!("cannot set up {} {}", item.title, item.version))?;
+            .with_context(|| format!("cannot set up {} {}", item.title, item.version));
+        if installed.is_err() {
+            // The error matters; should this fail too, the next run removes the folder.
+            let _ = fs::remove_dir_all(&fresh);
+        }
+        installed?;
         fs::rename(&fresh, &folder).with_context(|| {
             format!("cannot rename {} to {}", fresh.display(), folder.display())
         })?;
@@ -81,12 +87,13 @@ impl Shelf {
         Ok(folder)
     }
 
-    /// Removes the tools of earlier pins. A Sallyport that was started with them must be started again.
-    pub fn remove_old(&self, names: &[&str]) -> Result<()> {
+    /// Removes the tools of earlier pins, each known by its item's name, and leftovers of killed runs. A Sallyport that
+    /// was started with old tools must be started again.
+    pub fn finish(&self, names: &[&str]) -> Result<()> {
         let kept: Vec<String> = self.kept.iter().map(|path| name_of(path)).collect();
         self.remove_folders(|name| {
             let ours = names.iter().any(|own| name.starts_with(&format!("{own}-")));
-            ours && !kept.iter().any(|keep| keep == name)
+            name.starts_with(UNFINISHED) || (ours && !kept.iter().any(|keep| keep == name))
         })
     }
 
@@ -168,8 +175,9 @@ mod tests {
             text.contains("cannot set up Tool 1.0") && text.contains("it is half"),
             "{text}"
         );
-        assert!(!dir.path().join("tool-1.0-abcd").exists());
+        assert_eq!(fs::read_dir(dir.path()).expect("it is there").count(), 0);
 
+        fs::create_dir(dir.path().join(".new-1-tool")).expect("a killed run leaves it");
         let mut shelf = Shelf::open(dir.path()).expect("it can be cleaned");
         assert_eq!(fs::read_dir(dir.path()).expect("it is there").count(), 0);
         shelf.put(&ITEM, fill, check).expect("it installs");
@@ -193,7 +201,7 @@ mod tests {
         }
         let mut shelf = Shelf::open(dir.path()).expect("it can be read");
         shelf.put(&ITEM, fill, check).expect("it installs");
-        shelf.remove_old(&["tool"]).expect("they can be removed");
+        shelf.finish(&["tool"]).expect("they can be removed");
         let mut left: Vec<String> = fs::read_dir(dir.path())
             .expect("it is there")
             .map(|entry| name_of(&entry.expect("it can be read").path()))

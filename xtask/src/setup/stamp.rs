@@ -30,7 +30,7 @@ pub fn digest(parts: &[&str]) -> String {
 pub fn expected(platform: Platform, dir: &Path) -> String {
     let dir = dir.to_string_lossy();
     let mut parts = vec![FORMAT, platform.name(), &dir];
-    parts.extend(pins::everything());
+    parts.extend(pins::everything(platform));
     digest(&parts)
 }
 

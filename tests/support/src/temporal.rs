@@ -1,0 +1,112 @@
+//! Temporal's dev server for tests: one for each test process, with a namespace of its own for whoever wants one.
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    process::Child,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+
+use crate::{
+    child::{dies_with_us, spawn_for_life},
+    tools::TestTools,
+};
+
+/// How long the server may take to answer; only reached when it does not start at all.
+const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// A running dev server.
+#[derive(Debug)]
+pub struct TemporalServer {
+    /// The frontend's address, `http://127.0.0.1:PORT`.
+    pub address: String,
+    /// The web UI's address.
+    pub ui_url: String,
+    _child: Child,
+    _logs: tempfile::TempDir,
+}
+
+impl TemporalServer {
+    /// The server of this test process, started by the first who asks. It can skip time, one workflow at a time.
+    pub fn shared() -> &'static Self {
+        static SERVER: OnceLock<TemporalServer> = OnceLock::new();
+        SERVER.get_or_init(|| Self::start().expect("Temporal's dev server starts"))
+    }
+
+    fn start() -> anyhow::Result<Self> {
+        let tools = TestTools::load()?;
+        let logs = tempfile::tempdir().context("cannot make a folder for Temporal's log")?;
+        let log = logs.path().join("temporal.log");
+        let (port, ui_port) = (free_port()?, free_port()?);
+        let mut command = dies_with_us(&tools.temporal);
+        command.args([
+            "server",
+            "start-dev",
+            "--ip",
+            "127.0.0.1",
+            "--log-level",
+            "warn",
+        ]);
+        command.args([
+            "--port",
+            &port.to_string(),
+            "--ui-port",
+            &ui_port.to_string(),
+        ]);
+        command.args([
+            "--dynamic-config-value",
+            "frontend.WorkflowTimeSkippingEnabled=true",
+        ]);
+        for attribute in [
+            "SallyportState",
+            "SallyportSource",
+            "SallyportTicket",
+            "SallyportRepository",
+        ] {
+            command.args(["--search-attribute", &format!("{attribute}=Keyword")]);
+        }
+        let mut child = spawn_for_life(command, &log)?;
+        let started = Instant::now();
+        // The UI's server comes up after the frontend, so an answer of it means that both are there.
+        while !answers_http(ui_port) {
+            if let Some(status) = child.try_wait()? {
+                bail!(
+                    "Temporal's dev server ended with {status}: {}",
+                    std::fs::read_to_string(&log)?
+                );
+            }
+            if started.elapsed() > START_LIMIT {
+                bail!(
+                    "Temporal's dev server does not answer: {}",
+                    std::fs::read_to_string(&log)?
+                );
+            }
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        Ok(Self {
+            address: format!("http://127.0.0.1:{port}"),
+            ui_url: format!("http://127.0.0.1:{ui_port}"),
+            _child: child,
+            _logs: logs,
+        })
+    }
+}
+
+/// A port on 127.0.0.1 that nobody uses now.
+pub fn free_port() -> anyhow::Result<u16> {
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free on 127.0.0.1")?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn answers_http(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else {
+        return false;
+    };
+    let asked = stream.write_all(b"GET / HTTP/1.0\r\nhost: 127.0.0.1\r\n\r\n");
+    let mut answer = [0; 4];
+    asked.is_ok() && stream.read_exact(&mut answer).is_ok() && &answer == b"HTTP"
+}

@@ -1,0 +1,288 @@
+//! One Temporal server and one worker for all tests of this process; a ticket of its own for each test.
+
+use std::{
+    sync::{Arc, Mutex, OnceLock, mpsc},
+    time::Duration,
+};
+
+use sallyport_test_support::temporal::TemporalServer;
+use sallyport_workflows::{
+    State, TASK_QUEUE, TicketWorkflow,
+    decision::{Decision, DecisionOutcome, Verdict},
+    gate::{Gate, OpenGate},
+    policy::InstallationPolicy,
+    status::TicketStatus,
+    ticket::{FLUX_LENS, Priority, TicketInput, TicketKey},
+    workflow::TicketOutcome,
+};
+use serde_json::Value;
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, Url, WorkflowExecuteUpdateOptions,
+    WorkflowHandle, WorkflowSignalOptions, WorkflowStartOptions, tonic::Request,
+};
+use temporalio_common::{
+    data_converters::{PayloadConverter, RawValue},
+    protos::temporal::api::{
+        common::v1::{FastForwardConfig, TimeSkippingConfig, WorkflowExecution},
+        workflow::v1::WorkflowExecutionOptions,
+        workflowservice::v1::{
+            PollWorkflowExecutionTimeSkippingRequest, UpdateWorkflowExecutionOptionsRequest,
+        },
+    },
+};
+use temporalio_sdk::{Runtime, Worker, WorkerOptions};
+use uuid::Uuid;
+
+use crate::scripted::{Scripted, World, Worlds, lock};
+
+/// How long a condition may take to come true; only reached when it never does.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub const ANN: &str = "ann@example.com";
+pub const BOB: &str = "bob@example.com";
+
+/// A ticket and everything that a test does with it.
+pub struct Ticket {
+    pub world: Arc<Mutex<World>>,
+    pub handle: WorkflowHandle<Client, TicketWorkflow>,
+    pub key: TicketKey,
+    client: Client,
+}
+
+/// A policy with the product's deadlines that takes decisions without proof.
+pub fn policy() -> InstallationPolicy {
+    InstallationPolicy {
+        accept_unproven_decisions: true,
+        ..InstallationPolicy::default()
+    }
+}
+
+impl Ticket {
+    /// Starts a ticket's workflow in a world that `set_up` has arranged.
+    pub async fn start(
+        ticket_id: &str,
+        policy: InstallationPolicy,
+        set_up: impl FnOnce(&mut World),
+    ) -> Self {
+        let worlds = worker();
+        let world = worlds.of(ticket_id);
+        set_up(&mut lock(&world));
+        let client = connect().await;
+        let key = TicketKey::first(FLUX_LENS, ticket_id);
+        let input = TicketInput {
+            source: key.source.clone(),
+            ticket_id: key.ticket_id.clone(),
+            attempt: 1,
+            repository_url: "file:///repository.git".to_owned(),
+            priority: Priority::Normal,
+            installation_policy: policy,
+        };
+        let options = WorkflowStartOptions::new(TASK_QUEUE, key.workflow_id()).build();
+        client
+            .start_workflow(TicketWorkflow::run, input, options)
+            .await
+            .expect("the workflow starts");
+        let handle = client.get_workflow_handle::<TicketWorkflow>(key.workflow_id());
+        Self {
+            world,
+            handle,
+            key,
+            client,
+        }
+    }
+
+    pub async fn status(&self) -> TicketStatus {
+        self.handle
+            .query(TicketWorkflow::status, (), Default::default())
+            .await
+            .expect("the query is answered")
+    }
+
+    /// Asks for the status until it is as wanted.
+    pub async fn until(
+        &self,
+        what: &str,
+        mut wanted: impl FnMut(&TicketStatus) -> bool,
+    ) -> TicketStatus {
+        let waiting = async {
+            let mut pace = tokio::time::interval(Duration::from_millis(40));
+            loop {
+                pace.tick().await;
+                let status = self.status().await;
+                if wanted(&status) {
+                    return status;
+                }
+            }
+        };
+        match tokio::time::timeout(LIMIT, waiting).await {
+            Ok(status) => status,
+            Err(_) => panic!(
+                "in vain waited until {what}; the status is {:#?}",
+                self.status().await
+            ),
+        }
+    }
+
+    pub async fn until_state(&self, state: State) -> TicketStatus {
+        self.until(state.as_str(), |status| status.state == state)
+            .await
+    }
+
+    pub async fn until_gate(&self, gate: Gate) -> OpenGate {
+        let open =
+            |status: &TicketStatus| status.open_gate.clone().filter(|open| open.gate == gate);
+        let status = self
+            .until(&format!("gate {gate} is open"), |status| {
+                open(status).is_some()
+            })
+            .await;
+        open(&status).expect("it was open")
+    }
+
+    pub async fn decide(&self, decision: Decision) -> Result<DecisionOutcome, String> {
+        let id = decision.id.map(|id| id.to_string()).unwrap_or_default();
+        let options = WorkflowExecuteUpdateOptions::builder()
+            .update_id(id)
+            .build();
+        let updated = self
+            .handle
+            .execute_update(TicketWorkflow::decide, decision, options)
+            .await;
+        updated.map_err(|error| format!("{error}: {error:?}"))
+    }
+
+    /// Sends JSON as the stock `temporal` CLI does.
+    pub async fn signal(&self, json: Value) {
+        let payload = RawValue::from_value(&json, &PayloadConverter::default());
+        let options = WorkflowSignalOptions::default();
+        self.handle
+            .signal(TicketWorkflow::decide_signal, payload, options)
+            .await
+            .expect("the signal is taken");
+    }
+
+    pub async fn approve(&self, gate: Gate, by: &str) -> DecisionOutcome {
+        let open = self.until_gate(gate).await;
+        self.decide(decision(&open, Verdict::Approve, by))
+            .await
+            .expect("the approval is taken")
+    }
+
+    pub async fn outcome(&self) -> TicketOutcome {
+        self.handle
+            .get_result(Default::default())
+            .await
+            .expect("the workflow completes")
+    }
+
+    /// Lets the workflow's clock go forward by exactly this long. `mark` names the jump; each needs its own.
+    pub async fn skip(&self, seconds: u64, mark: &str) {
+        let mut service = self.client.connection().workflow_service();
+        let execution = WorkflowExecution {
+            workflow_id: self.key.workflow_id(),
+            run_id: String::new(),
+        };
+        let jump = FastForwardConfig {
+            id: mark.to_owned(),
+            duration: Some(Duration::from_secs(seconds).try_into().expect("a duration")),
+        };
+        let skipping = TimeSkippingConfig {
+            enabled: true,
+            fast_forward_config: Some(jump),
+            ..TimeSkippingConfig::default()
+        };
+        let request = UpdateWorkflowExecutionOptionsRequest {
+            namespace: "default".to_owned(),
+            workflow_execution: Some(execution.clone()),
+            workflow_execution_options: Some(WorkflowExecutionOptions {
+                time_skipping_config: Some(skipping),
+                ..WorkflowExecutionOptions::default()
+            }),
+            update_mask: Some(prost_wkt_types::FieldMask {
+                paths: vec!["time_skipping_config".to_owned()],
+            }),
+            ..UpdateWorkflowExecutionOptionsRequest::default()
+        };
+        service
+            .update_workflow_execution_options(Request::new(request))
+            .await
+            .expect("time skipping is on");
+        let poll = PollWorkflowExecutionTimeSkippingRequest {
+            namespace: "default".to_owned(),
+            workflow_execution: Some(execution),
+            fast_forward_id: mark.to_owned(),
+        };
+        service
+            .poll_workflow_execution_time_skipping(Request::new(poll))
+            .await
+            .expect("the jump is made");
+    }
+
+    /// The states on record, in order.
+    pub fn recorded(&self) -> Vec<State> {
+        lock(&self.world)
+            .transitions
+            .iter()
+            .map(|record| record.to)
+            .collect()
+    }
+}
+
+/// A decision about exactly what the gate asks.
+pub fn decision(open: &OpenGate, verdict: Verdict, by: &str) -> Decision {
+    let comments = (verdict == Verdict::Revise).then(|| "Please name the test".to_owned());
+    Decision {
+        id: Some(Uuid::new_v4()),
+        gate: open.gate,
+        revision: open.revision.clone(),
+        decision: verdict,
+        by: by.to_owned(),
+        comments,
+        proof: None,
+    }
+}
+
+pub async fn connect() -> Client {
+    let address: Url = TemporalServer::shared()
+        .address
+        .parse()
+        .expect("an address");
+    let connection = Connection::connect(
+        ConnectionOptions::new(address)
+            .identity("test".to_owned())
+            .build(),
+    )
+    .await
+    .expect("Temporal answers");
+    Client::new(connection, ClientOptions::new("default").build()).expect("a client")
+}
+
+/// The worker of this process; it runs in a thread of its own, since workflow code is not `Send`.
+fn worker() -> &'static Worlds {
+    static WORLDS: OnceLock<Worlds> = OnceLock::new();
+    WORLDS.get_or_init(|| {
+        let worlds = Worlds::default();
+        let for_worker = worlds.clone();
+        let (ready, is_ready) = mpsc::channel();
+        std::thread::spawn(move || {
+            let tokio = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build();
+            tokio.expect("a runtime").block_on(async {
+                let runtime =
+                    Runtime::from_current_tokio(Default::default()).expect("Temporal's runtime");
+                let options = WorkerOptions::new(TASK_QUEUE.to_owned())
+                    .register_workflow::<TicketWorkflow>()
+                    .expect("the workflow is registered")
+                    .register_activities(Scripted(for_worker))
+                    .build();
+                let mut worker = Worker::new(&runtime, connect().await, options).expect("a worker");
+                ready.send(()).expect("somebody waits");
+                worker.run().await.expect("the worker runs");
+            });
+        });
+        is_ready.recv().expect("the worker starts");
+        worlds
+    })
+}

@@ -1,0 +1,10 @@
+//! `TicketWorkflow` on a real Temporal server. The activities are scripted: what is tested is the ticket's life, its
+//! gates and its deadlines at their real length (the dev server skips time when asked).
+
+mod deadlines;
+mod endings;
+mod gates;
+mod harness;
+mod replay;
+mod rounds;
+mod scripted;

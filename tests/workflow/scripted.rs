@@ -1,0 +1,406 @@
+//! Activities that do what a test says and remember what they were asked.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use sallyport_workflows::{
+    ObjectRef,
+    activities::{definitions, *},
+    failure::kind,
+    gate::OpenGate,
+    pull_request::PullRequest,
+    revision::spec_revision,
+    spec::SpecRef,
+    ticket::{TicketKey, TicketSummary},
+    usage::Usage,
+};
+use temporalio_common::error::ApplicationFailure;
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+
+/// What one ticket's activities do, and what they were asked.
+#[derive(Default)]
+pub struct World {
+    /// The ticket system does not know the ticket.
+    pub ticket_is_unknown: bool,
+    /// Decisions carry a proof that holds.
+    pub proven: bool,
+    /// What the agent's next runs come to; a commit when it is empty.
+    pub agent: VecDeque<AgentResult>,
+    /// Whether QA's next runs pass; they do when it is empty.
+    pub qa: VecDeque<bool>,
+    /// What the forge's next merges come to; merged when it is empty.
+    pub merges: VecDeque<MergeResult>,
+    /// Somebody merged the pull request on the forge.
+    pub merged_on_forge: bool,
+    pub transitions: Vec<TransitionRecord>,
+    pub decisions: Vec<RecordDecision>,
+    pub closings: Vec<CloseGate>,
+    pub comments: Vec<TicketEvent>,
+    pub statuses: Vec<TicketStatusName>,
+    pub plans: Vec<PlanInput>,
+    pub agent_runs: Vec<RunAgent>,
+    pub reopened: u32,
+    pub workspaces_removed: u32,
+}
+
+/// All tickets' worlds, by ticket id.
+#[derive(Clone, Default)]
+pub struct Worlds(Arc<Mutex<BTreeMap<String, Arc<Mutex<World>>>>>);
+
+impl Worlds {
+    pub fn of(&self, ticket_id: &str) -> Arc<Mutex<World>> {
+        lock(&self.0)
+            .entry(ticket_id.to_owned())
+            .or_default()
+            .clone()
+    }
+}
+
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .expect("no test thread panics while it holds a world")
+}
+
+pub const BASE: &str = "1111111111111111111111111111111111111111";
+
+pub fn object(text: &str) -> ObjectRef {
+    ObjectRef::of(text.as_bytes())
+}
+
+/// The SPEC that the scripted planner writes in the given round, from 1.
+pub fn spec(round: usize) -> SpecRef {
+    let text = format!("SPEC, round {round}");
+    SpecRef {
+        revision: spec_revision(&text, BASE, "policy"),
+        text: object(&text),
+        document: object(&format!("{{\"round\":{round}}}")),
+        base_commit: BASE.to_owned(),
+        files: 2,
+        confidence_percent: 80,
+    }
+}
+
+pub fn commit(run: usize) -> String {
+    format!("{run:040x}")
+}
+
+pub struct Scripted(pub Worlds);
+
+impl Scripted {
+    fn world(&self, ticket: &TicketKey) -> Arc<Mutex<World>> {
+        self.0.of(&ticket.ticket_id)
+    }
+}
+
+#[activities]
+impl Scripted {
+    #[activity(definition = definitions::FetchTicket)]
+    pub async fn fetch_ticket(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        ticket: TicketKey,
+    ) -> Result<TicketSummary, ActivityError> {
+        if lock(&self.world(&ticket)).ticket_is_unknown {
+            return Err(ApplicationFailure::builder(std::io::Error::other(
+                "Flux Lens knows no ticket of that id",
+            ))
+            .type_name(kind::TICKET_NOT_FOUND.to_owned())
+            .non_retryable(true)
+            .build()
+            .into());
+        }
+        Ok(TicketSummary {
+            title: "Minutes are read as months".to_owned(),
+            url: format!("http://127.0.0.1/{}", ticket.ticket_id),
+            reporter: "reporter@example.com".to_owned(),
+            content: object("ticket"),
+        })
+    }
+
+    #[activity(definition = definitions::CommentOnTicket)]
+    pub async fn comment_on_ticket(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        comment: TicketComment,
+    ) -> Result<(), ActivityError> {
+        lock(&self.world(&comment.key.ticket))
+            .comments
+            .push(comment.event);
+        Ok(())
+    }
+
+    #[activity(definition = definitions::SetTicketStatus)]
+    pub async fn set_ticket_status(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        change: SetTicketStatus,
+    ) -> Result<(), ActivityError> {
+        lock(&self.world(&change.ticket))
+            .statuses
+            .push(change.status);
+        Ok(())
+    }
+
+    #[activity(definition = definitions::LoadPolicy)]
+    pub async fn load_policy(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        _input: LoadPolicy,
+    ) -> Result<PinnedPolicy, ActivityError> {
+        Ok(PinnedPolicy {
+            base_branch: "main".to_owned(),
+            base_commit: BASE.to_owned(),
+            policy: object("policy"),
+        })
+    }
+
+    #[activity(definition = definitions::Plan)]
+    pub async fn plan(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: PlanInput,
+    ) -> Result<Planned, ActivityError> {
+        let world = self.world(&input.key.ticket);
+        let mut world = lock(&world);
+        world.plans.push(input);
+        let usage = Usage {
+            requests: 1,
+            input_tokens: 100,
+            output_tokens: 10,
+            ..Usage::default()
+        };
+        Ok(Planned {
+            spec: spec(world.plans.len()),
+            usage,
+        })
+    }
+
+    #[activity(definition = definitions::ClaimHost)]
+    pub async fn claim_host(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        _ticket: TicketKey,
+    ) -> Result<HostClaim, ActivityError> {
+        Ok(HostClaim {
+            host_id: "test".to_owned(),
+            task_queue: ctx.info().task_queue.clone(),
+        })
+    }
+
+    #[activity(definition = definitions::PrepareWorkspace)]
+    pub async fn prepare_workspace(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        _input: PrepareWorkspace,
+    ) -> Result<(), ActivityError> {
+        Ok(())
+    }
+
+    #[activity(definition = definitions::RunAgent)]
+    pub async fn run_agent(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: RunAgent,
+    ) -> Result<AgentRun, ActivityError> {
+        let world = self.world(&input.key.ticket);
+        let mut world = lock(&world);
+        world.agent_runs.push(input);
+        let run = world.agent_runs.len();
+        let result = world
+            .agent
+            .pop_front()
+            .unwrap_or_else(|| AgentResult::Committed {
+                commit: commit(run),
+                diff: object(&format!("diff {run}")),
+                files: 2,
+            });
+        let usage = Usage {
+            requests: 3,
+            input_tokens: 1000,
+            output_tokens: 100,
+            cost_micro_usd: 7,
+            ..Usage::default()
+        };
+        Ok(AgentRun {
+            result,
+            usage,
+            summary: "Done.".to_owned(),
+        })
+    }
+
+    #[activity(definition = definitions::RunQa)]
+    pub async fn run_qa(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: RunQa,
+    ) -> Result<QaResult, ActivityError> {
+        let passed = lock(&self.world(&input.key.ticket))
+            .qa
+            .pop_front()
+            .unwrap_or(true);
+        let gate = GateResult {
+            name: "Unit tests".to_owned(),
+            required: true,
+            passed,
+            duration_ms: 12,
+        };
+        Ok(QaResult {
+            passed,
+            gates: vec![gate],
+            report: object("report"),
+        })
+    }
+
+    #[activity(definition = definitions::RemoveWorkspace)]
+    pub async fn remove_workspace(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: RemoveWorkspace,
+    ) -> Result<(), ActivityError> {
+        lock(&self.world(&input.ticket)).workspaces_removed += 1;
+        Ok(())
+    }
+
+    #[activity(definition = definitions::PublishBranch)]
+    pub async fn publish_branch(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: PublishBranch,
+    ) -> Result<String, ActivityError> {
+        Ok(input.ticket.branch())
+    }
+
+    #[activity(definition = definitions::OpenPullRequest)]
+    pub async fn open_pull_request(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: OpenPullRequest,
+    ) -> Result<PullRequest, ActivityError> {
+        Ok(PullRequest {
+            number: 7,
+            url: "local:7".to_owned(),
+            branch: input.ticket.branch(),
+            base_branch: input.base_branch,
+            head_commit: input.head_commit,
+        })
+    }
+
+    #[activity(definition = definitions::MergePullRequest)]
+    pub async fn merge_pull_request(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: ChangePullRequest,
+    ) -> Result<MergeResult, ActivityError> {
+        let next = lock(&self.world(&input.ticket)).merges.pop_front();
+        Ok(next.unwrap_or(MergeResult::Merged {
+            commit: commit(0xfeed),
+        }))
+    }
+
+    #[activity(definition = definitions::ClosePullRequest)]
+    pub async fn close_pull_request(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: ChangePullRequest,
+    ) -> Result<CloseResult, ActivityError> {
+        let merged = lock(&self.world(&input.ticket)).merged_on_forge;
+        Ok(if merged {
+            CloseResult::Merged {
+                commit: commit(0xfeed),
+            }
+        } else {
+            CloseResult::Closed
+        })
+    }
+
+    #[activity(definition = definitions::ReopenPullRequest)]
+    pub async fn reopen_pull_request(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: ChangePullRequest,
+    ) -> Result<(), ActivityError> {
+        lock(&self.world(&input.ticket)).reopened += 1;
+        Ok(())
+    }
+
+    #[activity(definition = definitions::RecordTransition)]
+    pub async fn record_transition(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        record: TransitionRecord,
+    ) -> Result<(), ActivityError> {
+        lock(&self.world(&record.ticket)).transitions.push(record);
+        Ok(())
+    }
+
+    #[activity(definition = definitions::OpenGate)]
+    pub async fn open_gate(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        request: OpenGateRequest,
+    ) -> Result<OpenGate, ActivityError> {
+        Ok(OpenGate {
+            approval_id: request.approval_id,
+            gate: request.gate,
+            revision: request.revision,
+            content: request.content,
+            approvals_needed: request.approvals_needed,
+            opened_at: request.opened_at,
+            deadline: request.opened_at + Duration::from_secs(request.timeout_seconds),
+        })
+    }
+
+    #[activity(definition = definitions::AdmitDecision)]
+    pub async fn admit_decision(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: AdmitDecision,
+    ) -> Result<Admission, ActivityError> {
+        let proven = lock(&self.world(&input.ticket)).proven;
+        let comments = input.decision.comments.as_deref().map(object);
+        Ok(Admission {
+            proven,
+            refused: None,
+            comments,
+        })
+    }
+
+    #[activity(definition = definitions::AdmitReopening)]
+    pub async fn admit_reopening(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: AdmitReopening,
+    ) -> Result<Admission, ActivityError> {
+        let proven = lock(&self.world(&input.ticket)).proven;
+        Ok(Admission {
+            proven,
+            refused: None,
+            comments: None,
+        })
+    }
+
+    #[activity(definition = definitions::RecordDecision)]
+    pub async fn record_decision(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: RecordDecision,
+    ) -> Result<(), ActivityError> {
+        lock(&self.world(&input.ticket)).decisions.push(input);
+        Ok(())
+    }
+
+    #[activity(definition = definitions::CloseGate)]
+    pub async fn close_gate(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: CloseGate,
+    ) -> Result<(), ActivityError> {
+        lock(&self.world(&input.ticket)).closings.push(input);
+        Ok(())
+    }
+}
