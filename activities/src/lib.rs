@@ -1,1 +1,42 @@
-//! sallyport-activities
+//! The activities: all that Sallyport does to the world, declared in `sallyport-workflows` and implemented here.
+//!
+//! | to find | look in |
+//! | --- | --- |
+//! | an activity | the five `*_activities` modules: thin, one for each declaration module |
+//! | git, safely | [`git`], [`mirror`], [`workspace`] |
+//! | `.sallyport.toml` | [`policy_file`] |
+//! | the SPEC and the planner | [`planning`] |
+//! | one run of the agent, from prompt to commit | [`execution`] |
+//! | the sealed room | [`sandbox`], and Pi in it: [`agent`], and its way to the model: [`gateway`] |
+//! | quality gates | [`qa`] |
+//! | a forge, a ticket system | [`forge`], [`tickets`]: a trait each, and a file for each vendor |
+//! | every sentence that people read | [`text`] |
+//! | how a step fails | [`failure`] |
+//! | what all activities share | [`context`] |
+
+pub mod agent;
+pub mod config;
+pub mod context;
+pub mod execution;
+pub mod failure;
+pub mod forge;
+pub mod forge_activities;
+pub mod gateway;
+pub mod git;
+pub mod heartbeat;
+pub mod ledger_activities;
+pub mod mirror;
+pub mod planning;
+pub mod planning_activities;
+pub mod policy_file;
+pub mod qa;
+pub mod sandbox;
+pub mod text;
+pub mod ticket_activities;
+pub mod tickets;
+pub mod tools;
+pub mod workspace;
+pub mod workspace_activities;
+
+#[cfg(test)]
+mod testing;

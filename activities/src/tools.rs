@@ -54,10 +54,14 @@ pub enum ToolsError {
 impl Tools {
     /// Reads the list at `path` and checks that each program is there.
     pub fn load(path: &Path) -> Result<Self, ToolsError> {
-        let text =
-            fs::read_to_string(path).map_err(|source| ToolsError::Unreadable { path: path.to_owned(), source })?;
-        let tools: Self = serde_json::from_str(&text)
-            .map_err(|source| ToolsError::Malformed { path: path.to_owned(), source })?;
+        let text = fs::read_to_string(path).map_err(|source| ToolsError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let tools: Self = serde_json::from_str(&text).map_err(|source| ToolsError::Malformed {
+            path: path.to_owned(),
+            source,
+        })?;
         for (name, path) in [
             ("Temporal's CLI", tools.temporal.clone()),
             ("Postgres", tools.postgres_bin_dir.join("postgres")),
@@ -80,6 +84,14 @@ impl Tools {
 
 /// Pi's command line program, relative to a `node_modules` folder.
 pub const PI_CLI: &str = "@earendil-works/pi-coding-agent/dist/bundle/cli.js";
+
+/// The tools that tests run with.
+#[cfg(test)]
+pub(crate) fn for_tests() -> Tools {
+    let list = std::env::var_os("SALLYPORT_TOOLS")
+        .expect("this test needs the pinned tools (SALLYPORT_TOOLS is not set): run it through `cargo xtask test`");
+    Tools::load(Path::new(&list)).expect("the pinned tools are there: run `cargo xtask setup`")
+}
 
 #[cfg(test)]
 mod tests {

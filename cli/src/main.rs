@@ -1,2 +1,66 @@
-//! The sallyport command.
-fn main() {}
+//! The `sallyport` command: the people's side of Sallyport, its two services, and `sallyport dev`, which runs all of it
+//! on one machine.
+
+mod arguments;
+mod client;
+mod commands;
+mod config;
+mod dev;
+mod exit;
+mod instance;
+mod private_file;
+mod reach;
+mod service;
+mod terminal;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use crate::{
+    arguments::{Arguments, Command, ConfigCommand},
+    config::Config,
+    exit::Problem,
+    terminal::{Painter, Style, lines, tell},
+};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            let painter = Painter::stderr();
+            tell(&format!(
+                "{} {}",
+                painter.paint(Style::Red, "error:"),
+                lines(&problem.message)
+            ));
+            if let Some(hint) = &problem.hint {
+                tell(&format!("{} {}", painter.paint(Style::Dim, "hint:"), lines(hint)));
+            }
+            problem.exit.into()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Problem> {
+    match command {
+        Command::Dev(arguments) => dev::run(arguments),
+        Command::Worker(arguments) => service::worker(&arguments.config),
+        Command::Starter(arguments) => service::starter(&arguments.config),
+        Command::Config(ConfigCommand::Check(arguments)) => {
+            let config = Config::load(&arguments.config)?;
+            config
+                .check()
+                .map_err(|error| Problem::new(exit::Exit::Usage, format!("{}: {error:#}", arguments.config.display())))?;
+            terminal::print(b"ok\n").context("cannot write the output")?;
+            Ok(())
+        }
+        command => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?
+            .block_on(commands::run(command)),
+    }
+}

@@ -7,4 +7,5 @@ mod gates;
 mod harness;
 mod replay;
 mod rounds;
+#[expect(dead_code, reason = "the macro makes a constant for each activity")]
 mod scripted;

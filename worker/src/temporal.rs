@@ -59,26 +59,23 @@ pub async fn ensure_search_attributes(client: &Client, namespace: &str) -> anyho
             status.message()
         ),
     };
-    let missing: Vec<&str> = KEYWORDS
+    // One a call: of several names in one call a server with SQL visibility keeps only one.
+    for name in KEYWORDS
         .into_iter()
         .filter(|name| !known.contains_key(*name))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
+    {
+        let add = AddSearchAttributesRequest {
+            namespace: namespace.to_owned(),
+            search_attributes: [(name.to_owned(), IndexedValueType::Keyword as i32)].into(),
+        };
+        match operator.add_search_attributes(Request::new(add)).await {
+            Ok(_) => {}
+            Err(status) if status.code() == Code::AlreadyExists => {}
+            Err(status) => bail!(
+                "cannot register the search attribute {name} at Temporal: {}",
+                status.message()
+            ),
+        }
     }
-    let add = AddSearchAttributesRequest {
-        namespace: namespace.to_owned(),
-        search_attributes: missing
-            .iter()
-            .map(|name| ((*name).to_owned(), IndexedValueType::Keyword as i32))
-            .collect(),
-    };
-    match operator.add_search_attributes(Request::new(add)).await {
-        Ok(_) => Ok(()),
-        Err(status) if status.code() == Code::AlreadyExists => Ok(()),
-        Err(status) => bail!(
-            "cannot register the search attributes {missing:?} at Temporal: {}",
-            status.message()
-        ),
-    }
+    Ok(())
 }

@@ -28,7 +28,13 @@ pub struct Captured {
 impl Capture {
     /// Keeps the first `head_limit` and the last `tail_limit` bytes.
     pub fn new(head_limit: usize, tail_limit: usize) -> Self {
-        Self { head: Vec::new(), tail: VecDeque::new(), head_limit, tail_limit, total: 0 }
+        Self {
+            head: Vec::new(),
+            tail: VecDeque::new(),
+            head_limit,
+            tail_limit,
+            total: 0,
+        }
     }
 
     /// Takes more output.
@@ -44,7 +50,9 @@ impl Capture {
 
     /// Reads until the other side closes, so that it never has to wait for somebody to read.
     pub async fn drain(mut self, source: Option<impl AsyncRead + Unpin>) -> Self {
-        let Some(mut source) = source else { return self };
+        let Some(mut source) = source else {
+            return self;
+        };
         let mut buffer = vec![0; 64 * 1024];
         loop {
             match source.read(&mut buffer).await {
@@ -67,7 +75,11 @@ impl Capture {
             self.head.extend(self.tail);
             text = String::from_utf8_lossy(&self.head).into_owned();
         }
-        Captured { text, total_bytes: self.total, truncated: omitted > 0 }
+        Captured {
+            text,
+            total_bytes: self.total,
+            truncated: omitted > 0,
+        }
     }
 }
 
@@ -85,10 +97,18 @@ mod tests {
 
     #[test]
     fn short_output_is_kept_whole() {
-        let whole = Captured { text: "12345678".to_owned(), total_bytes: 8, truncated: false };
+        let whole = Captured {
+            text: "12345678".to_owned(),
+            total_bytes: 8,
+            truncated: false,
+        };
         assert_eq!(capture(&[b"12345678"]), whole);
         assert_eq!(capture(&[b"12", b"345", b"678"]), whole);
-        assert_eq!(capture(&["123ü5".as_bytes()]).text, "123ü5", "a character across the two halves");
+        assert_eq!(
+            capture(&["123ü5".as_bytes()]).text,
+            "123ü5",
+            "a character across the two halves"
+        );
     }
 
     #[test]
@@ -97,6 +117,13 @@ mod tests {
         assert_eq!(capture(&[b"12345678901"]).text, expected);
         assert_eq!(capture(&[b"1", b"23456", b"7890", b"1"]).text, expected);
         let flood = capture(&[&[b'x'; 100_000][..], b"abcd"]);
-        assert_eq!((flood.text.ends_with("]\nabcd"), flood.total_bytes, flood.truncated), (true, 100_004, true));
+        assert_eq!(
+            (
+                flood.text.ends_with("]\nabcd"),
+                flood.total_bytes,
+                flood.truncated
+            ),
+            (true, 100_004, true)
+        );
     }
 }

@@ -11,7 +11,10 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fstat, openat, openat2},
+    fs::{
+        AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fstat, openat,
+        openat2,
+    },
     io::Errno,
 };
 
@@ -31,7 +34,11 @@ pub struct FileProblem {
 
 impl FileProblem {
     fn new(action: &'static str, path: &Path, reason: impl ToString) -> Self {
-        Self { action, path: path.to_owned(), reason: reason.to_string() }
+        Self {
+            action,
+            path: path.to_owned(),
+            reason: reason.to_string(),
+        }
     }
 }
 
@@ -42,12 +49,19 @@ pub fn give_to_room(path: &Path) -> Result<(), FileProblem> {
     if !runs_as_root() {
         return Ok(());
     }
-    let problem = |error: Errno| FileProblem::new("giving to the sandbox's user", path, io::Error::from(error));
+    let problem = |error: Errno| {
+        FileProblem::new("giving to the sandbox's user", path, io::Error::from(error))
+    };
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
     match openat(CWD, path, flags, Mode::empty()) {
         Ok(folder) => {
             chown_below(&folder, 0).map_err(problem)?;
-            rustix::fs::fchown(&folder, Some(Uid::from_raw(ROOM_UID)), Some(Gid::from_raw(ROOM_UID))).map_err(problem)
+            rustix::fs::fchown(
+                &folder,
+                Some(Uid::from_raw(ROOM_UID)),
+                Some(Gid::from_raw(ROOM_UID)),
+            )
+            .map_err(problem)
         }
         Err(Errno::NOTDIR | Errno::LOOP) => chown_entry(CWD, path).map_err(problem),
         Err(error) => Err(problem(error)),
@@ -56,7 +70,13 @@ pub fn give_to_room(path: &Path) -> Result<(), FileProblem> {
 
 fn chown_entry(folder: impl AsFd, name: impl rustix::path::Arg) -> Result<(), Errno> {
     let (user, group) = (Uid::from_raw(ROOM_UID), Gid::from_raw(ROOM_UID));
-    chownat(folder, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)
+    chownat(
+        folder,
+        name,
+        Some(user),
+        Some(group),
+        AtFlags::SYMLINK_NOFOLLOW,
+    )
 }
 
 fn chown_below(folder: &OwnedFd, depth: usize) -> Result<(), Errno> {
@@ -86,10 +106,17 @@ fn chown_below(folder: &OwnedFd, depth: usize) -> Result<(), Errno> {
 /// Opens the regular file `relative` below `root`, for reading. Fails if any part of `relative` is a link or leads out
 /// of `root`, or if it is no regular file. Never blocks.
 pub fn open_beneath(root: &Path, relative: &Path) -> Result<File, FileProblem> {
-    let problem = |reason: &dyn ToString| FileProblem::new("opening", &root.join(relative), reason.to_string());
+    let problem = |reason: &dyn ToString| {
+        FileProblem::new("opening", &root.join(relative), reason.to_string())
+    };
     let errno = |error: Errno| problem(&io::Error::from(error));
-    let root_folder =
-        openat(CWD, root, OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::PATH, Mode::empty()).map_err(errno)?;
+    let root_folder = openat(
+        CWD,
+        root,
+        OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::PATH,
+        Mode::empty(),
+    )
+    .map_err(errno)?;
     // NONBLOCK: a pipe that nobody writes to would block the opening itself.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -111,7 +138,11 @@ pub fn read_beneath(root: &Path, relative: &Path, limit: u64) -> Result<Vec<u8>,
         .read_to_end(&mut content)
         .map_err(|error| FileProblem::new("reading", &path, error))?;
     if content.len() as u64 > limit {
-        return Err(FileProblem::new("reading", &path, format!("it is larger than {limit} bytes")));
+        return Err(FileProblem::new(
+            "reading",
+            &path,
+            format!("it is larger than {limit} bytes"),
+        ));
     }
     Ok(content)
 }
@@ -140,10 +171,23 @@ mod tests {
 
         let read = |name: &str| read_beneath(root.path(), Path::new(name), 100);
         assert_eq!(read("folder/file").unwrap(), b"content");
-        for name in ["link", "linked/secret", "inside/file", "pipe", "folder", "../x", "/etc/passwd", "none", ""] {
+        for name in [
+            "link",
+            "linked/secret",
+            "inside/file",
+            "pipe",
+            "folder",
+            "../x",
+            "/etc/passwd",
+            "none",
+            "",
+        ] {
             assert!(read(name).is_err(), "{name}");
         }
-        assert!(read_beneath(root.path(), Path::new("folder/file"), 6).is_err(), "too large");
+        assert!(
+            read_beneath(root.path(), Path::new("folder/file"), 6).is_err(),
+            "too large"
+        );
     }
 
     #[test]

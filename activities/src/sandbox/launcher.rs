@@ -22,13 +22,34 @@ const TAIL_BYTES: usize = 512 << 10;
 /// The script. Its one argument is the command.
 pub(super) fn script(limits: &Limits) -> String {
     let etc = format!("{KIT}/etc");
-    let places = Places { etc: Path::new(&etc), node: Path::new(NODE), workspace: Path::new(WORKSPACE) };
-    let mut room = vec![OsString::from(format!("{KIT}-bwrap"))];
+    let places = Places {
+        etc: Path::new(&etc),
+        node: Path::new(NODE),
+        workspace: Path::new(WORKSPACE),
+    };
+    // Emptied before bubblewrap starts, for its first process shows it: Pi's environment names the session.
+    let mut room: Vec<OsString> = ["/usr/bin/env", "-i"].map(Into::into).into();
+    room.push(format!("{KIT}-bwrap").into());
     room.extend(walls(Layer::Inner, &places, limits));
-    room.extend(["--remount-ro", "/", "--add-seccomp-fd", "7", "--add-seccomp-fd", "8", "--add-seccomp-fd", "9"].map(Into::into));
+    room.extend(
+        [
+            "--remount-ro",
+            "/",
+            "--add-seccomp-fd",
+            "7",
+            "--add-seccomp-fd",
+            "8",
+            "--add-seccomp-fd",
+            "9",
+        ]
+        .map(Into::into),
+    );
     room.push("--".into());
     room.extend(entry(limits));
-    let room: Vec<String> = room.iter().map(|argument| quote(&argument.to_string_lossy())).collect();
+    let room: Vec<String> = room
+        .iter()
+        .map(|argument| quote(&argument.to_string_lossy()))
+        .collect();
     let room = room.join(" ");
     let tail_and_one = TAIL_BYTES + 1;
     format!(
@@ -37,9 +58,8 @@ pub(super) fn script(limits: &Limits) -> String {
 # on; all of it is read, so that no command fails because it says too much.
 unset BASH_ENV ENV
 set -o pipefail
-exec 2>&1
 {{
-  exec 7<{KIT}/{INNER_FILTER} 8<{KIT}/{CLONE3_FILTER} 9<{KIT}/{ABI_FILTER}
+  exec 2>&1 7<{KIT}/{INNER_FILTER} 8<{KIT}/{CLONE3_FILTER} 9<{KIT}/{ABI_FILTER}
   exec {room} /bin/bash -c "$1" </dev/null
 }} | {{
   /usr/bin/head -c {HEAD_BYTES}
@@ -74,7 +94,12 @@ mod tests {
     #[test]
     fn the_script_makes_an_inner_room_without_what_the_agents_room_has() {
         let script = script(&Limits::for_commands());
-        for wall in ["'--unshare-all'", "'--disable-userns'", "'--cap-drop' 'ALL'", "'--add-seccomp-fd' '7'"] {
+        for wall in [
+            "'--unshare-all'",
+            "'--disable-userns'",
+            "'--cap-drop' 'ALL'",
+            "'--add-seccomp-fd' '7'",
+        ] {
             assert!(script.contains(wall), "{wall}");
         }
         for thing in ["/run/gw", "/session", "/pi-agent", "/opt/pi"] {

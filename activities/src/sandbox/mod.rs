@@ -4,7 +4,7 @@
 //! workspace and what its builder adds. There are two kinds of room, see [`Layer`]:
 //!
 //! - **Agent**: Pi itself. It has the agent's session and the model gateway's socket, and may make further namespaces,
-//!   since it starts an inner room for each shell command ([`launcher`]).
+//!   since it starts an inner room for each shell command (`launcher`).
 //! - **Inner**: a shell command of the agent, or a quality gate. No socket, no session, no way to make namespaces.
 //!
 //! | wall | made by |
@@ -24,7 +24,10 @@ mod preflight;
 mod process;
 mod room;
 mod seccomp;
+mod size;
 mod spawner;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fs::{self, File, Permissions},
@@ -37,9 +40,11 @@ use std::{
 pub use capture::{Capture, Captured};
 pub use command::{CommandResult, run_command};
 pub use files::{FileProblem, give_to_room, open_beneath, read_beneath};
+pub(crate) use launcher::FILE as LAUNCHER;
 pub use preflight::preflight;
 pub use process::{RoomExit, RoomProcess};
 pub use room::{Layer, Limits, Room};
+pub(crate) use size::outgrown;
 
 use crate::tools::Tools;
 
@@ -62,7 +67,9 @@ pub(crate) const SETUP_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// A program is not on this machine.
-    #[error("{program} is not on this machine, and without it nothing can be sealed off; install it: {install}")]
+    #[error(
+        "{program} is not on this machine, and without it nothing can be sealed off; install it: {install}"
+    )]
     MissingProgram {
         /// The program.
         program: String,
@@ -111,11 +118,18 @@ impl Sandbox {
         // inherit it; these were opened by somebody else and would be handed down into each room.
         close_fds::set_fds_cloexec(3, &[]);
 
-        fs::create_dir_all(folder).map_err(SandboxError::io(format!("making the folder {}", folder.display())))?;
-        let folder = folder
-            .canonicalize()
-            .map_err(SandboxError::io(format!("finding the folder {}", folder.display())))?;
-        let sandbox = Self { tools: tools.clone(), kit: folder };
+        fs::create_dir_all(folder).map_err(SandboxError::io(format!(
+            "making the folder {}",
+            folder.display()
+        )))?;
+        let folder = folder.canonicalize().map_err(SandboxError::io(format!(
+            "finding the folder {}",
+            folder.display()
+        )))?;
+        let sandbox = Self {
+            tools: tools.clone(),
+            kit: folder,
+        };
         sandbox.write_kit()?;
         Ok(sandbox)
     }
@@ -136,22 +150,44 @@ impl Sandbox {
         let (uid, gid) = if runs_as_root() {
             (account.clone(), account)
         } else {
-            (rustix::process::getuid().as_raw().to_string(), rustix::process::getgid().as_raw().to_string())
+            (
+                rustix::process::getuid().as_raw().to_string(),
+                rustix::process::getgid().as_raw().to_string(),
+            )
         };
         let files: [(&str, u32, Vec<u8>); 9] = [
             (seccomp::AGENT_FILTER, 0o644, filters.agent),
             (seccomp::INNER_FILTER, 0o644, filters.inner),
             (seccomp::CLONE3_FILTER, 0o644, filters.clone3),
             (seccomp::ABI_FILTER, 0o644, filters.abi),
-            ("etc/passwd", 0o644, format!("agent:x:{uid}:{gid}::/home/agent:/bin/bash\n").into()),
+            (
+                "etc/passwd",
+                0o644,
+                format!("agent:x:{uid}:{gid}::/home/agent:/bin/bash\n").into(),
+            ),
             ("etc/group", 0o644, format!("agent:x:{gid}:\n").into()),
-            ("etc/hosts", 0o644, b"127.0.0.1 localhost\n::1 localhost\n".to_vec()),
-            ("etc/nsswitch.conf", 0o644, b"passwd: files\ngroup: files\nhosts: files\n".to_vec()),
-            (launcher::FILE, 0o755, launcher::script(&Limits::for_commands()).into()),
+            (
+                "etc/hosts",
+                0o644,
+                b"127.0.0.1 localhost\n::1 localhost\n".to_vec(),
+            ),
+            (
+                "etc/nsswitch.conf",
+                0o644,
+                b"passwd: files\ngroup: files\nhosts: files\n".to_vec(),
+            ),
+            (
+                launcher::FILE,
+                0o755,
+                launcher::script(&Limits::for_commands()).into(),
+            ),
         ];
         set_mode(&self.kit, 0o755)?;
         let etc = self.kit.join("etc");
-        fs::create_dir_all(&etc).map_err(SandboxError::io(format!("making the folder {}", etc.display())))?;
+        fs::create_dir_all(&etc).map_err(SandboxError::io(format!(
+            "making the folder {}",
+            etc.display()
+        )))?;
         set_mode(&etc, 0o755)?;
         for (name, mode, content) in files {
             write_whole(&self.kit.join(name), mode, &content)?;
@@ -166,13 +202,18 @@ pub(crate) fn runs_as_root() -> bool {
 }
 
 fn set_mode(path: &Path, mode: u32) -> Result<(), SandboxError> {
-    fs::set_permissions(path, Permissions::from_mode(mode))
-        .map_err(SandboxError::io(format!("setting the permissions of {}", path.display())))
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(SandboxError::io(format!(
+        "setting the permissions of {}",
+        path.display()
+    )))
 }
 
 /// Writes a file so that a room that starts at the same moment sees the old one or the new one, never half of it.
 fn write_whole(path: &Path, mode: u32, content: &[u8]) -> Result<(), SandboxError> {
-    let failed = |source| SandboxError::Io { action: format!("writing {}", path.display()), source };
+    let failed = |source| SandboxError::Io {
+        action: format!("writing {}", path.display()),
+        source,
+    };
     let folder = path.parent().unwrap_or(Path::new("/"));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     io::Write::write_all(&mut file, content).map_err(failed)?;

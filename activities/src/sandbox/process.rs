@@ -4,16 +4,24 @@ use std::{
     fs::File,
     io::{self, Write as _},
     os::fd::{AsFd as _, OwnedFd},
+    os::unix::process::ExitStatusExt as _,
     path::Path,
     process::Stdio,
+    sync::Arc,
     time::Duration,
 };
 
 use command_fds::{CommandFdExt as _, FdMapping};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::{
+        Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+    },
+};
 use serde::Deserialize;
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader, Interest, unix::AsyncFd},
+    io::{AsyncBufReadExt as _, BufReader},
     net::unix::pipe,
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
     time::timeout,
@@ -27,19 +35,25 @@ use super::{
 };
 
 /// Where bubblewrap finds the files that we hand it. Far from 0, 1 and 2, and below what a shell uses itself.
-const DESCRIPTORS: Descriptors = Descriptors { status: 20, block: 21, filters: [22, 23, 24] };
+const DESCRIPTORS: Descriptors = Descriptors {
+    status: 20,
+    block: 21,
+    filters: [22, 23, 24],
+};
 
 /// How a room ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoomExit {
     /// The program's exit code, 128 and the signal's number if a signal ended it.
     pub code: i32,
+    /// Whether the program ran and ended by itself. Otherwise the room never came into being, or was killed from outside.
+    pub completed: bool,
 }
 
 impl RoomExit {
-    /// Whether the program ended with 0.
+    /// Whether the program ended by itself with 0.
     pub fn success(self) -> bool {
-        self.code == 0
+        self.completed && self.code == 0
     }
 }
 
@@ -57,7 +71,8 @@ pub struct RoomProcess {
     /// The program's standard error. Must be read, or the program will wait.
     pub stderr: Option<ChildStderr>,
     outer: Child,
-    first: AsyncFd<OwnedFd>,
+    first: Arc<OwnedFd>,
+    status: BufReader<pipe::Receiver>,
     exit: Option<RoomExit>,
 }
 
@@ -65,6 +80,7 @@ pub struct RoomProcess {
 #[serde(rename_all = "kebab-case")]
 struct Status {
     child_pid: Option<i32>,
+    exit_code: Option<i32>,
 }
 
 impl Sandbox {
@@ -76,15 +92,27 @@ impl Sandbox {
         let (status, status_end) = io::pipe().map_err(SandboxError::io("making a pipe"))?;
         let (block_end, block) = io::pipe().map_err(SandboxError::io("making a pipe"))?;
         let mut mappings = vec![
-            FdMapping { parent_fd: status_end.into(), child_fd: DESCRIPTORS.status },
-            FdMapping { parent_fd: block_end.into(), child_fd: DESCRIPTORS.block },
+            FdMapping {
+                parent_fd: status_end.into(),
+                child_fd: DESCRIPTORS.status,
+            },
+            FdMapping {
+                parent_fd: block_end.into(),
+                child_fd: DESCRIPTORS.block,
+            },
         ];
         let layer_filter = match room.layer() {
             Layer::Agent => AGENT_FILTER,
             Layer::Inner => INNER_FILTER,
         };
-        for (name, child_fd) in [layer_filter, CLONE3_FILTER, ABI_FILTER].into_iter().zip(DESCRIPTORS.filters) {
-            mappings.push(FdMapping { parent_fd: open_filter(&self.kit().join(name))?, child_fd });
+        for (name, child_fd) in [layer_filter, CLONE3_FILTER, ABI_FILTER]
+            .into_iter()
+            .zip(DESCRIPTORS.filters)
+        {
+            mappings.push(FdMapping {
+                parent_fd: open_filter(&self.kit().join(name))?,
+                child_fd,
+            });
         }
 
         let mut command = Command::new(&line[0]);
@@ -93,7 +121,10 @@ impl Sandbox {
             // Not only for the program, which gets its environment from bubblewrap: bubblewrap's first process in the
             // room shows the environment that it was started with in /proc/1/environ.
             .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -101,53 +132,79 @@ impl Sandbox {
             .kill_on_drop(true);
         command
             .fd_mappings(mappings)
-            .map_err(|error| SandboxError::Setup { reason: format!("descriptors collide: {error}") })?;
+            .map_err(|error| SandboxError::Setup {
+                reason: format!("descriptors collide: {error}"),
+            })?;
         // The command, and with it our copies of the descriptors, is dropped by the spawner.
-        let mut outer = spawner::spawn(command).await.map_err(|source| self.spawn_problem(&line[0].to_string_lossy(), source))?;
+        let mut outer = spawner::spawn(command)
+            .await
+            .map_err(|source| self.spawn_problem(&line[0].to_string_lossy(), source))?;
 
-        let Some(first) = first_process(status.into()).await? else {
+        let status = pipe::Receiver::from_owned_fd(status.into())
+            .map_err(SandboxError::io("watching a sandbox"))?;
+        let mut status = BufReader::new(status);
+        let Ok(Some(first)) = timeout(SETUP_TIMEOUT, first_process(&mut status)).await else {
             return Err(setup_problem(outer).await);
         };
         // Now, while bubblewrap still waits for us: the number cannot have been given to another process yet.
-        let first = pidfd_open(first, PidfdFlags::NONBLOCK)
-            .and_then(|first| AsyncFd::with_interest(first, Interest::READABLE).map_err(|_| rustix::io::Errno::NFILE));
-        let first = match first {
-            Ok(first) => first,
-            Err(_) => return Err(setup_problem(outer).await),
+        let Ok(first) = pidfd_open(first, PidfdFlags::empty()) else {
+            return Err(setup_problem(outer).await);
         };
-        File::from(OwnedFd::from(block)).write_all(b"1").map_err(SandboxError::io("releasing a sandbox"))?;
+        File::from(OwnedFd::from(block))
+            .write_all(b"1")
+            .map_err(SandboxError::io("releasing a sandbox"))?;
 
         Ok(RoomProcess {
             stdin: outer.stdin.take(),
             stdout: outer.stdout.take(),
             stderr: outer.stderr.take(),
             outer,
-            first,
+            first: Arc::new(first),
+            status,
             exit: None,
         })
     }
 
     fn spawn_problem(&self, program: &str, source: io::Error) -> SandboxError {
-        SandboxError::Io { action: format!("starting {program} for a sandbox"), source }
+        SandboxError::Io {
+            action: format!("starting {program} for a sandbox"),
+            source,
+        }
+    }
+}
+
+/// Blocks until the process is gone, which it soon is: it has been killed.
+fn wait_for_end(process: &OwnedFd) -> Result<(), SandboxError> {
+    let limit = Timespec {
+        tv_sec: SETUP_TIMEOUT.as_secs() as i64,
+        tv_nsec: 0,
+    };
+    loop {
+        match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&limit)) {
+            Ok(0) => return Err(SandboxError::Undead),
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => {
+                return Err(SandboxError::io("waiting for a sandbox's processes")(
+                    error.into(),
+                ));
+            }
+        }
     }
 }
 
 fn open_filter(path: &Path) -> Result<OwnedFd, SandboxError> {
-    File::open(path).map(Into::into).map_err(SandboxError::io(format!("reading {}", path.display())))
+    File::open(path)
+        .map(Into::into)
+        .map_err(SandboxError::io(format!("reading {}", path.display())))
 }
 
 /// The number of the first process in the room, or nothing if bubblewrap gave up before there was one.
-async fn first_process(status: OwnedFd) -> Result<Option<Pid>, SandboxError> {
-    let status = pipe::Receiver::from_owned_fd(status).map_err(SandboxError::io("watching a sandbox start"))?;
+async fn first_process(status: &mut BufReader<pipe::Receiver>) -> Option<Pid> {
     let mut line = String::new();
-    match timeout(SETUP_TIMEOUT, BufReader::new(status).read_line(&mut line)).await {
-        Ok(Ok(0)) | Err(_) => Ok(None),
-        Ok(Ok(_)) => {
-            let status: Option<Status> = serde_json::from_str(&line).ok();
-            Ok(status.and_then(|status| status.child_pid).and_then(Pid::from_raw))
-        }
-        Ok(Err(source)) => Err(SandboxError::Io { action: "watching a sandbox start".to_owned(), source }),
-    }
+    status.read_line(&mut line).await.ok()?;
+    let status: Status = serde_json::from_str(&line).ok()?;
+    status.child_pid.and_then(Pid::from_raw)
 }
 
 /// Ends a room that did not come into being, and says why.
@@ -160,7 +217,11 @@ async fn setup_problem(mut outer: Child) -> SandboxError {
     };
     let _ = outer.start_kill();
     let _ = timeout(SETUP_TIMEOUT, outer.wait()).await;
-    let reason = if reason.is_empty() { "bubblewrap did not answer".to_owned() } else { reason };
+    let reason = if reason.is_empty() {
+        "bubblewrap did not answer".to_owned()
+    } else {
+        reason
+    };
     SandboxError::Setup { reason }
 }
 
@@ -171,39 +232,62 @@ impl RoomProcess {
         if let Some(exit) = self.exit {
             return Ok(exit);
         }
-        let status = self.outer.wait().await.map_err(SandboxError::io("waiting for a sandbox"))?;
-        // Whatever happened to the outer process: nothing in the room may outlive it.
-        let _ = pidfd_send_signal(self.first.get_ref(), Signal::KILL);
-        timeout(SETUP_TIMEOUT, self.first.readable())
+        let status = self
+            .outer
+            .wait()
             .await
-            .map_err(|_| SandboxError::Undead)?
-            .map_err(SandboxError::io("waiting for a sandbox's processes"))?
-            .retain_ready();
+            .map_err(SandboxError::io("waiting for a sandbox"))?;
+        // Whatever happened to the outer process: nothing in the room may outlive it.
+        let _ = pidfd_send_signal(&self.first, Signal::KILL);
+        let first = Arc::clone(&self.first);
+        tokio::task::spawn_blocking(move || wait_for_end(&first))
+            .await
+            .map_err(|error| SandboxError::Io {
+                action: "waiting for a sandbox".to_owned(),
+                source: error.into(),
+            })??;
         // If the outer process ended first, the first one inside has become our child. Otherwise this finds nothing.
-        let _ = waitid(WaitId::PidFd(self.first.get_ref().as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
-        use std::os::unix::process::ExitStatusExt as _;
-        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-        let exit = RoomExit { code };
+        let _ = waitid(
+            WaitId::PidFd(self.first.as_fd()),
+            WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+        );
+        let reported = self.reported_exit_code().await;
+        let code = reported
+            .or(status.code())
+            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        let exit = RoomExit {
+            code,
+            completed: reported.is_some(),
+        };
         self.exit = Some(exit);
         Ok(exit)
+    }
+
+    /// The exit code as bubblewrap wrote it down when it saw the program end.
+    async fn reported_exit_code(&mut self) -> Option<i32> {
+        let mut line = String::new();
+        self.status.read_line(&mut line).await.ok()?;
+        serde_json::from_str::<Status>(&line).ok()?.exit_code
     }
 
     /// Kills everything in the room and returns when all of it is gone.
     pub async fn kill(&mut self) -> Result<RoomExit, SandboxError> {
         // The inner one first: the outer one then sees it end and buries it.
-        let _ = pidfd_send_signal(self.first.get_ref(), Signal::KILL);
+        let _ = pidfd_send_signal(&self.first, Signal::KILL);
         if let Ok(exit) = timeout(SETUP_TIMEOUT / 2, self.wait()).await {
             return exit;
         }
         let _ = self.outer.start_kill();
-        timeout(SETUP_TIMEOUT, self.wait()).await.map_err(|_| SandboxError::Undead)?
+        timeout(SETUP_TIMEOUT, self.wait())
+            .await
+            .map_err(|_| SandboxError::Undead)?
     }
 }
 
 impl Drop for RoomProcess {
     fn drop(&mut self) {
         if self.exit.is_none() {
-            let _ = pidfd_send_signal(self.first.get_ref(), Signal::KILL);
+            let _ = pidfd_send_signal(&self.first, Signal::KILL);
         }
     }
 }

@@ -35,6 +35,10 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Size of the room's `/tmp`, in bytes. It is memory.
     pub tmp_bytes: u64,
+    /// What the workspace may take on the disk, in bytes. Measured every two seconds.
+    pub workspace_bytes: u64,
+    /// How many files and folders may be in the workspace. Measured every two seconds.
+    pub workspace_entries: u64,
 }
 
 impl Limits {
@@ -48,12 +52,18 @@ impl Limits {
             file_bytes: 1 << 30,
             memory_bytes: 4 << 30,
             tmp_bytes: 256 << 20,
+            workspace_bytes: 4 << 30,
+            workspace_entries: 500_000,
         }
     }
 
     /// For an agent's run, which starts rooms within its room: half an hour.
     pub fn for_agents() -> Self {
-        Self { wall: Duration::from_secs(30 * 60), processes: 512, ..Self::for_commands() }
+        Self {
+            wall: Duration::from_secs(30 * 60),
+            processes: 512,
+            ..Self::for_commands()
+        }
     }
 }
 
@@ -78,27 +88,42 @@ impl Room {
     /// A room with `workspace`, writable, at `/room`. As root, the workspace must belong to the room's user: see
     /// [`give_to_room`](super::give_to_room).
     pub fn new(layer: Layer, workspace: impl Into<PathBuf>, limits: Limits) -> Self {
-        Self { layer, workspace: workspace.into(), mounts: Vec::new(), environment: Vec::new(), limits }
+        Self {
+            layer,
+            workspace: workspace.into(),
+            mounts: Vec::new(),
+            environment: Vec::new(),
+            limits,
+        }
     }
 
     /// Shows the host's `source` at `target`, not to be changed.
     #[must_use]
     pub fn read_only(mut self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
-        self.mounts.push(Mount::ReadOnly { source: source.into(), target: target.into() });
+        self.mounts.push(Mount::ReadOnly {
+            source: source.into(),
+            target: target.into(),
+        });
         self
     }
 
     /// Shows the host's `source` at `target`, to be changed.
     #[must_use]
     pub fn writable(mut self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
-        self.mounts.push(Mount::Writable { source: source.into(), target: target.into() });
+        self.mounts.push(Mount::Writable {
+            source: source.into(),
+            target: target.into(),
+        });
         self
     }
 
     /// Puts an empty folder of at most `bytes` in memory at `target`.
     #[must_use]
     pub fn memory(mut self, target: impl Into<PathBuf>, bytes: u64) -> Self {
-        self.mounts.push(Mount::Memory { target: target.into(), bytes });
+        self.mounts.push(Mount::Memory {
+            target: target.into(),
+            bytes,
+        });
         self
     }
 
@@ -119,13 +144,26 @@ impl Room {
     }
 
     /// The whole command line: drop privileges, limit, seal, run `program`.
-    pub(super) fn command_line(&self, sandbox: &Sandbox, descriptors: &Descriptors, program: &[OsString]) -> Vec<OsString> {
+    pub(super) fn command_line(
+        &self,
+        sandbox: &Sandbox,
+        descriptors: &Descriptors,
+        program: &[OsString],
+    ) -> Vec<OsString> {
         let mut line = Arguments::default();
         if runs_as_root() {
             // Before bubblewrap: a user namespace made by root maps to root outside, whatever it is called inside.
-            line.all(["setpriv", "--no-new-privs", "--clear-groups", "--inh-caps=-all", "--ambient-caps=-all"]);
+            line.all([
+                "setpriv",
+                "--no-new-privs",
+                "--clear-groups",
+                "--inh-caps=-all",
+                "--ambient-caps=-all",
+            ]);
             line.all(["--bounding-set=-all"]);
-            line.add(format!("--reuid={ROOM_UID}")).add(format!("--regid={ROOM_UID}")).add("--");
+            line.add(format!("--reuid={ROOM_UID}"))
+                .add(format!("--regid={ROOM_UID}"))
+                .add("--");
         }
         let limits = &self.limits;
         line.all(["prlimit", "--core=0"]);
@@ -137,26 +175,35 @@ impl Room {
         // When memory runs out, the room goes before the worker does.
         line.all(["choom", "--adjust", "1000", "--"]);
         line.add(&sandbox.tools().bwrap);
-        let places = Places { etc: &sandbox.kit().join("etc"), node: &sandbox.tools().node_prefix, workspace: &self.workspace };
+        let places = Places {
+            etc: &sandbox.kit().join("etc"),
+            node: &sandbox.tools().node_prefix,
+            workspace: &self.workspace,
+        };
         line.0.extend(walls(self.layer, &places, limits));
         for mount in &self.mounts {
             match mount {
                 Mount::ReadOnly { source, target } => line.add("--ro-bind").add(source).add(target),
                 Mount::Writable { source, target } => line.add("--bind").add(source).add(target),
-                Mount::Memory { target, bytes } => {
-                    line.add("--size").add(bytes.to_string()).add("--tmpfs").add(target)
-                }
+                Mount::Memory { target, bytes } => line
+                    .add("--size")
+                    .add(bytes.to_string())
+                    .add("--tmpfs")
+                    .add(target),
             };
         }
         if self.layer == Layer::Agent {
             line.add("--ro-bind").add(sandbox.kit()).add(KIT);
-            line.add("--ro-bind").add(&sandbox.tools().bwrap).add(format!("{KIT}-bwrap"));
+            line.add("--ro-bind")
+                .add(&sandbox.tools().bwrap)
+                .add(format!("{KIT}-bwrap"));
         }
         line.all(["--remount-ro", "/"]);
         for (name, value) in &self.environment {
             line.add("--setenv").add(name).add(value);
         }
-        line.add("--json-status-fd").add(descriptors.status.to_string());
+        line.add("--json-status-fd")
+            .add(descriptors.status.to_string());
         line.add("--block-fd").add(descriptors.block.to_string());
         for filter in descriptors.filters {
             line.add("--add-seccomp-fd").add(filter.to_string());
@@ -186,7 +233,13 @@ pub(super) struct Places<'a> {
 /// so that more can be mounted.
 pub(super) fn walls(layer: Layer, places: &Places<'_>, limits: &Limits) -> Vec<OsString> {
     let mut line = Arguments::default();
-    line.all(["--unshare-user", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]);
+    line.all([
+        "--unshare-user",
+        "--unshare-all",
+        "--die-with-parent",
+        "--new-session",
+        "--clearenv",
+    ]);
     line.all(["--cap-drop", "ALL", "--hostname", "room"]);
     if layer == Layer::Inner {
         line.add("--disable-userns");
@@ -204,13 +257,32 @@ pub(super) fn walls(layer: Layer, places: &Places<'_>, limits: &Limits) -> Vec<O
         line.add("--ro-bind-try").add(name).add(name);
     }
     for name in ["passwd", "group", "hosts", "nsswitch.conf"] {
-        line.add("--ro-bind").add(places.etc.join(name)).add(format!("/etc/{name}"));
+        line.add("--ro-bind")
+            .add(places.etc.join(name))
+            .add(format!("/etc/{name}"));
     }
     line.add("--ro-bind").add(places.node).add(NODE);
-    line.all(["--proc", "/proc", "--dev", "/dev", "--size", "67108864", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]);
-    line.add("--size").add(limits.tmp_bytes.to_string()).all(["--tmpfs", "/tmp"]);
+    line.all([
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--size",
+        "67108864",
+        "--tmpfs",
+        "/dev/shm",
+        "--remount-ro",
+        "/dev",
+    ]);
+    line.add("--size")
+        .add(limits.tmp_bytes.to_string())
+        .all(["--tmpfs", "/tmp"]);
     line.all(["--size", "67108864", "--tmpfs", "/home/agent"]);
-    line.add("--bind").add(places.workspace).add(WORKSPACE).add("--chdir").add(WORKSPACE);
+    line.add("--bind")
+        .add(places.workspace)
+        .add(WORKSPACE)
+        .add("--chdir")
+        .add(WORKSPACE);
     for (name, value) in [
         ("PATH", format!("{NODE}/bin:/usr/local/bin:/usr/bin:/bin")),
         ("HOME", "/home/agent".to_owned()),
@@ -227,7 +299,9 @@ pub(super) fn walls(layer: Layer, places: &Places<'_>, limits: &Limits) -> Vec<O
 /// limit of the process that asks for one more: so this limit is set inside. Set outside, all rooms would share it.
 pub(super) fn entry(limits: &Limits) -> Vec<OsString> {
     let mut line = Arguments::default();
-    line.add("/usr/bin/prlimit").add(format!("--nproc={}", limits.processes)).add("--");
+    line.add("/usr/bin/prlimit")
+        .add(format!("--nproc={}", limits.processes))
+        .add("--");
     line.0
 }
 

@@ -10,8 +10,8 @@
 use std::collections::BTreeMap;
 
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Is, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch, sock_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Is, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch, sock_filter,
 };
 
 /// The names of the filters' files in the kit.
@@ -122,7 +122,10 @@ pub(super) fn filters() -> Filters {
     Filters {
         agent: bytes(&layer(true)),
         inner: bytes(&layer(false)),
-        clone3: bytes(&compile(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)),
+        clone3: bytes(&compile(
+            BTreeMap::from([(libc::SYS_clone3, Vec::new())]),
+            libc::ENOSYS,
+        )),
         abi: bytes(&second_abi()),
     }
 }
@@ -147,17 +150,22 @@ fn layer(makes_inner_rooms: bool) -> BpfProgram {
         });
         refused.insert(libc::SYS_clone, any_namespace.collect());
     }
-    let other_family =
-        families.into_iter().map(|family| condition(0, Width::Dword, Is::Ne, family as u64)).collect();
+    let other_family = families
+        .into_iter()
+        .map(|family| condition(0, Width::Dword, Is::Ne, family as u64))
+        .collect();
     refused.insert(libc::SYS_socket, vec![rule(other_family)]);
-    let typing = TERMINAL_REQUESTS.iter().map(|request| rule(vec![condition(1, Width::Dword, Is::Eq, *request)]));
+    let typing = TERMINAL_REQUESTS
+        .iter()
+        .map(|request| rule(vec![condition(1, Width::Dword, Is::Eq, *request)]));
     refused.insert(libc::SYS_ioctl, typing.collect());
 
     compile(refused, libc::EPERM)
 }
 
 fn condition(argument: u8, width: Width, is: Is, value: u64) -> SeccompCondition {
-    SeccompCondition::new(argument, width, is, value).expect("system calls have six arguments, and these are below that")
+    SeccompCondition::new(argument, width, is, value)
+        .expect("system calls have six arguments, and these are below that")
 }
 
 fn rule(conditions: Vec<SeccompCondition>) -> SeccompRule {
@@ -165,18 +173,44 @@ fn rule(conditions: Vec<SeccompCondition>) -> SeccompRule {
 }
 
 fn compile(refused: BTreeMap<i64, Vec<SeccompRule>>, errno: libc::c_int) -> BpfProgram {
-    let machine = TargetArch::try_from(std::env::consts::ARCH).expect("Sallyport runs on x86-64 and on 64-bit ARM");
-    SeccompFilter::new(refused, SeccompAction::Allow, SeccompAction::Errno(errno as u32), machine)
-        .and_then(BpfProgram::try_from)
-        .expect("the lists above are constant and far below the kernel's limit of 4096 instructions")
+    let machine = TargetArch::try_from(std::env::consts::ARCH)
+        .expect("Sallyport runs on x86-64 and on 64-bit ARM");
+    SeccompFilter::new(
+        refused,
+        SeccompAction::Allow,
+        SeccompAction::Errno(errno as u32),
+        machine,
+    )
+    .and_then(BpfProgram::try_from)
+    .expect("the lists above are constant and far below the kernel's limit of 4096 instructions")
 }
 
 /// Call numbers from 2^30 on are the second ABI's: `ENOSYS`, as on a kernel that was built without it.
 fn second_abi() -> BpfProgram {
-    const LOAD_CALL_NUMBER: sock_filter = sock_filter { code: 0x20, jt: 0, jf: 0, k: 0 };
-    const NEXT_UNLESS_BELOW: sock_filter = sock_filter { code: 0x35, jt: 0, jf: 1, k: 0x4000_0000 };
-    const ANSWER_ENOSYS: sock_filter = sock_filter { code: 0x06, jt: 0, jf: 0, k: 0x0005_0000 | libc::ENOSYS as u32 };
-    const ALLOW: sock_filter = sock_filter { code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000 };
+    const LOAD_CALL_NUMBER: sock_filter = sock_filter {
+        code: 0x20,
+        jt: 0,
+        jf: 0,
+        k: 0,
+    };
+    const NEXT_UNLESS_BELOW: sock_filter = sock_filter {
+        code: 0x35,
+        jt: 0,
+        jf: 1,
+        k: 0x4000_0000,
+    };
+    const ANSWER_ENOSYS: sock_filter = sock_filter {
+        code: 0x06,
+        jt: 0,
+        jf: 0,
+        k: 0x0005_0000 | libc::ENOSYS as u32,
+    };
+    const ALLOW: sock_filter = sock_filter {
+        code: 0x06,
+        jt: 0,
+        jf: 0,
+        k: 0x7fff_0000,
+    };
     vec![LOAD_CALL_NUMBER, NEXT_UNLESS_BELOW, ANSWER_ENOSYS, ALLOW]
 }
 
@@ -197,11 +231,52 @@ mod tests {
     #[test]
     fn filters_are_whole_instructions_within_the_kernels_limit() {
         let filters = filters();
-        for filter in [&filters.agent, &filters.inner, &filters.clone3, &filters.abi] {
+        for filter in [
+            &filters.agent,
+            &filters.inner,
+            &filters.clone3,
+            &filters.abi,
+        ] {
             assert!(!filter.is_empty());
             assert_eq!(filter.len() % 8, 0);
             assert!(filter.len() / 8 <= 4096);
         }
-        assert!(filters.inner.len() > filters.agent.len(), "an inner room may do less");
+        assert!(
+            filters.inner.len() > filters.agent.len(),
+            "an inner room may do less"
+        );
+    }
+
+    /// Runs a filter that only loads the call's number, compares it and returns. Few kernels still have the second ABI,
+    /// so that asking the kernel would show nothing.
+    fn answer(program: &BpfProgram, call: u32) -> u32 {
+        let mut at = 0;
+        loop {
+            let instruction = &program[at];
+            at += 1;
+            match instruction.code {
+                0x20 => assert_eq!(instruction.k, 0, "the number is the first field"),
+                0x35 => {
+                    at += usize::from(if call >= instruction.k {
+                        instruction.jt
+                    } else {
+                        instruction.jf
+                    })
+                }
+                0x06 => return instruction.k,
+                other => panic!("unexpected instruction {other:#x}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_second_abi_is_not_there() {
+        let (allow, no_such_call) = (0x7fff_0000, 0x0005_0000 | libc::ENOSYS as u32);
+        for call in [0, libc::SYS_mount as u32, 0x3fff_ffff] {
+            assert_eq!(answer(&second_abi(), call), allow, "{call:#x}");
+        }
+        for call in [0x4000_0000, 0x4000_0000 | libc::SYS_mount as u32, u32::MAX] {
+            assert_eq!(answer(&second_abi(), call), no_such_call, "{call:#x}");
+        }
     }
 }

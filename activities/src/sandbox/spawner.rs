@@ -30,7 +30,13 @@ struct Order {
 pub(super) async fn spawn(command: Command) -> io::Result<Child> {
     let gone = || io::Error::other("the thread that starts sandboxes has ended");
     let (answer, answered) = oneshot::channel();
-    orders()?.send(Order { command, runtime: Handle::current(), answer }).map_err(|_| gone())?;
+    orders()?
+        .send(Order {
+            command,
+            runtime: Handle::current(),
+            answer,
+        })
+        .map_err(|_| gone())?;
     answered.await.map_err(|_| gone())?
 }
 
@@ -40,11 +46,17 @@ fn orders() -> io::Result<Sender<Order>> {
         let (sender, receiver) = channel::<Order>();
         // A room's first process outlives bubblewrap's outer process by a moment. It then becomes ours to bury, so that
         // a worker that runs as a container's only program leaves no zombies.
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|error| error.to_string())?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(|error| error.to_string())?;
         thread::Builder::new()
             .name("rooms".to_owned())
             .spawn(move || {
-                for Order { mut command, runtime, answer } in receiver {
+                for Order {
+                    mut command,
+                    runtime,
+                    answer,
+                } in receiver
+                {
                     let _in_runtime = runtime.enter();
                     // A caller that gave up drops the answer, and with it the child, which is killed on drop.
                     let _ = answer.send(command.spawn());

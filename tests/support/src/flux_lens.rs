@@ -282,19 +282,24 @@ impl FluxLens {
         what: &str,
         mut holds: impl FnMut(&Self) -> bool,
     ) -> anyhow::Result<()> {
-        self.shared.changes.until_within(limit, what, || holds(self)).await
+        self.shared
+            .changes
+            .until_within(limit, what, || holds(self))
+            .await
     }
 
     fn send_event(&self, event: &str, ticket_id: Option<&str>) -> anyhow::Result<String> {
         let base_url = self.base_url();
-        let delivery =
-            self.shared.change(|world| world.add_delivery(event, ticket_id, base_url))??;
+        let delivery = self
+            .shared
+            .change(|world| world.add_delivery(event, ticket_id, base_url))??;
         self.deliver_in_background(delivery.clone());
         Ok(delivery)
     }
 
     fn deliver_in_background(&self, delivery_id: String) {
         let shared = self.shared.clone();
-        self.server.spawn(async move { webhook::deliver(&shared, &delivery_id).await });
+        self.server
+            .spawn(async move { webhook::deliver(&shared, &delivery_id).await });
     }
 }

@@ -4,10 +4,16 @@
 //! Everything here is written from the parties' published contracts, and uses nothing of Sallyport's own
 //! implementation, so that a mistake there can't hide here.
 
-//pub mod demo_repository;
-//pub mod demo_scenario;
+pub mod api;
+pub mod child;
+pub mod demo_repository;
+pub mod demo_scenario;
 pub mod flux_lens;
-//pub mod scripted_model;
+pub mod installation;
+pub mod postgres;
+pub mod scripted_model;
+pub mod temporal;
+pub mod tools;
 
 mod local_server;
 mod waiting;

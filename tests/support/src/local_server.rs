@@ -1,8 +1,9 @@
 //! A web server on 127.0.0.1 with threads of its own, which is gone when its handle is dropped.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
@@ -10,6 +11,12 @@ use tokio::runtime::{Builder, Runtime};
 
 /// How long a stopping server waits for its threads; connections are cut, so this is never used up in practice.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a port may stay taken after its server has gone: a process that another thread is just starting holds a copy
+/// of every socket until its program runs.
+const HANDOVER_LIMIT: Duration = Duration::from_secs(2);
+/// The pause between two tries to take such a port.
+const HANDOVER_PAUSE: Duration = Duration::from_millis(10);
 
 /// A listening socket that is not served yet, so that a fake can learn its own address first.
 pub(crate) struct BoundSocket {
@@ -20,7 +27,16 @@ pub(crate) struct BoundSocket {
 impl BoundSocket {
     /// Binds `port` on 127.0.0.1; port 0 means any free one.
     pub(crate) fn bind(port: u16) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| {
+        let deadline = Instant::now() + HANDOVER_LIMIT;
+        let listener = loop {
+            match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                    std::thread::sleep(HANDOVER_PAUSE);
+                }
+                bound => break bound,
+            }
+        }
+        .with_context(|| {
             format!(
                 "cannot listen on 127.0.0.1:{port}; stop the program that uses the port, or choose another"
             )
@@ -28,7 +44,9 @@ impl BoundSocket {
         listener
             .set_nonblocking(true)
             .context("cannot make the listening socket non-blocking")?;
-        let address = listener.local_addr().context("a bound socket has no address")?;
+        let address = listener
+            .local_addr()
+            .context("a bound socket has no address")?;
         Ok(Self { listener, address })
     }
 
@@ -98,26 +116,32 @@ impl Drop for LocalServer {
 mod tests {
     use super::*;
     use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
     async fn a_dropped_server_frees_its_port_and_cuts_its_connections() {
         let socket = BoundSocket::bind(0).unwrap();
         let port = socket.address.port();
-        let router = Router::new()
-            .route("/", get(async || "here"))
-            .route("/never", get(async || std::future::pending::<String>().await));
+        let router = Router::new().route("/", get(async || "here")).route(
+            "/never",
+            get(async || std::future::pending::<String>().await),
+        );
         let server = LocalServer::start("test-server", socket, router).unwrap();
         let base_url = server.base_url().to_owned();
         let answer = reqwest::get(&base_url).await.unwrap().text().await.unwrap();
         assert_eq!(answer, "here");
 
-        let (mut near, _) = (
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap(),
-            drop(server),
-        );
-        let mut rest = Vec::new();
-        let end = tokio::io::AsyncReadExt::read_to_end(&mut near, &mut rest).await;
-        assert!(rest.is_empty() && !matches!(end, Ok(n) if n > 0));
+        let mut connection = tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .unwrap();
+        connection
+            .write_all(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        drop(server);
+        let mut answer = Vec::new();
+        let _ = connection.read_to_end(&mut answer).await;
+        assert!(answer.is_empty());
         BoundSocket::bind(port).expect("the port is free again");
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
-    child::{dies_with_us, spawn_for_life},
+    child::{Output, dies_with_us, spawn},
     tools::TestTools,
 };
 
@@ -68,7 +68,7 @@ impl TemporalServer {
         ] {
             command.args(["--search-attribute", &format!("{attribute}=Keyword")]);
         }
-        let mut child = spawn_for_life(command, &log)?;
+        let mut child = spawn(command, &Output::Log(log.clone()))?;
         let started = Instant::now();
         // The UI's server comes up after the frontend, so an answer of it means that both are there.
         while !answers_http(ui_port) {

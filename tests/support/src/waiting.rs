@@ -38,7 +38,10 @@ impl Changes {
         what: &str,
         holds: impl FnMut() -> bool,
     ) -> anyhow::Result<()> {
-        if tokio::time::timeout(limit, self.until(holds)).await.is_err() {
+        if tokio::time::timeout(limit, self.until(holds))
+            .await
+            .is_err()
+        {
             bail!("waited {limit:?} in vain until {what}");
         }
         Ok(())

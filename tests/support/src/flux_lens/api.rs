@@ -44,9 +44,16 @@ async fn at_the_door(State(shared): State<Arc<Shared>>, request: Request, next: 
     let at = Utc::now();
     let (parts, body) = request.into_parts();
     let Ok(bytes) = to_bytes(body, BODY_LIMIT).await else {
-        return problem(400, "Bad request", "the body is larger than 1 MiB or broke off");
+        return problem(
+            400,
+            "Bad request",
+            "the body is larger than 1 MiB or broke off",
+        );
     };
-    let pattern = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let pattern = parts
+        .extensions
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
     let operation = operation(pattern.as_deref(), &parts.method);
     let mut record = RecordedRequest {
         at,
@@ -62,9 +69,15 @@ async fn at_the_door(State(shared): State<Arc<Shared>>, request: Request, next: 
 
     let request = Request::from_parts(parts, Body::from(bytes));
     let response = if !allowed {
-        let mut response = problem(401, "Unauthorized", "show a valid token: Authorization: Bearer TOKEN");
+        let mut response = problem(
+            401,
+            "Unauthorized",
+            "show a valid token: Authorization: Bearer TOKEN",
+        );
         let scheme = header::HeaderValue::from_static("Bearer");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, scheme);
         response
     } else {
         match operation.and_then(|operation| take_fault(&shared, operation)) {
@@ -94,19 +107,30 @@ fn operation(pattern: Option<&str>, method: &Method) -> Option<Operation> {
 
 fn take_fault(shared: &Shared, operation: Operation) -> Option<Fault> {
     let mut inner = shared.lock();
-    let place = inner.faults.iter().position(|(meant, _)| *meant == operation)?;
+    let place = inner
+        .faults
+        .iter()
+        .position(|(meant, _)| *meant == operation)?;
     inner.faults.remove(place).map(|(_, fault)| fault)
 }
 
 fn fault_response(fault: &Fault) -> Response {
     let (title, detail) = match fault.status {
-        429 => ("Too many requests", "this token sends too many requests; wait as Retry-After says"),
-        500.. => ("Server error", "Flux Lens has a problem of its own; try again"),
+        429 => (
+            "Too many requests",
+            "this token sends too many requests; wait as Retry-After says",
+        ),
+        500.. => (
+            "Server error",
+            "Flux Lens has a problem of its own; try again",
+        ),
         _ => ("Refused", "Flux Lens refuses this request"),
     };
     let mut response = problem(fault.status, title, detail);
     if let Some(seconds) = fault.retry_after_seconds {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
@@ -143,7 +167,11 @@ async fn add_comment(
     }
     match shared.change(|world| world.add_comment(&id, &key, &text)) {
         Ok(Ok(receipt)) => {
-            let status = if receipt.created { StatusCode::CREATED } else { StatusCode::OK };
+            let status = if receipt.created {
+                StatusCode::CREATED
+            } else {
+                StatusCode::OK
+            };
             let body = json!({ "id": receipt.id, "created": receipt.created });
             (status, axum::Json(body)).into_response()
         }
@@ -158,7 +186,11 @@ struct NewStatus {
     status: Status,
 }
 
-async fn set_status(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
+async fn set_status(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
     let status = match serde_json::from_slice::<NewStatus>(&body) {
         Ok(new) => new.status,
         Err(error) => return bad_request(&format!("the body is not a status: {error}")),
@@ -186,14 +218,19 @@ async fn page(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Resp
         ticket.description
     );
     for comment in inner.world.comments(&id) {
-        text += &format!("\n--- comment {}, {}\n{}\n", comment.id, comment.created_at, comment.text);
+        text += &format!(
+            "\n--- comment {}, {}\n{}\n",
+            comment.id, comment.created_at, comment.text
+        );
     }
     text.into_response()
 }
 
 fn refusal(id: &str, why: &Refusal) -> Response {
     match why {
-        Refusal::UnknownTicket => problem(404, "Unknown ticket", &format!("there is no ticket {id}")),
+        Refusal::UnknownTicket => {
+            problem(404, "Unknown ticket", &format!("there is no ticket {id}"))
+        }
         Refusal::FinalStatus(status) => problem(
             409,
             "Final status",
@@ -209,8 +246,14 @@ fn bad_request(detail: &str) -> Response {
 /// A problem report (RFC 9457). `status` must be a valid HTTP status; anything else becomes 500.
 fn problem(status: u16, title: &str, detail: &str) -> Response {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = json!({ "type": "about:blank", "title": title, "status": code.as_u16(), "detail": detail });
-    (code, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+    let body =
+        json!({ "type": "about:blank", "title": title, "status": code.as_u16(), "detail": detail });
+    (
+        code,
+        [(header::CONTENT_TYPE, "application/problem+json")],
+        body.to_string(),
+    )
+        .into_response()
 }
 
 fn text_header(headers: &HeaderMap, name: &str) -> Option<String> {

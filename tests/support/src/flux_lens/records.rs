@@ -89,9 +89,11 @@ impl Delivery {
     /// Whether some try was answered with 2xx.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.attempts
-            .iter()
-            .any(|attempt| attempt.status.is_some_and(|status| (200..300).contains(&status)))
+        self.attempts.iter().any(|attempt| {
+            attempt
+                .status
+                .is_some_and(|status| (200..300).contains(&status))
+        })
     }
 }
 

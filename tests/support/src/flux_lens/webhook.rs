@@ -25,11 +25,20 @@ pub fn signature(secret: &str, body: &[u8]) -> String {
 /// Sends a delivery until it is taken or its tries are used up.
 pub(super) async fn deliver(shared: &Shared, delivery_id: &str) {
     // Tests file tickets before the starter has a port.
-    shared.changes.until(|| shared.lock().webhook_url.is_some()).await;
+    shared
+        .changes
+        .until(|| shared.lock().webhook_url.is_some())
+        .await;
     let mut pause = shared.retry.first_pause;
     for _ in 0..shared.retry.attempts {
         match attempt(shared, delivery_id).await {
-            Ok(attempt) if attempt.status.is_some_and(|status| (200..300).contains(&status)) => return,
+            Ok(attempt)
+                if attempt
+                    .status
+                    .is_some_and(|status| (200..300).contains(&status)) =>
+            {
+                return;
+            }
             Ok(_) => {}
             // The delivery can't be written down any more: going on would send what nobody knows of.
             Err(_) => return,
@@ -43,8 +52,16 @@ pub(super) async fn deliver(shared: &Shared, delivery_id: &str) {
 pub(super) async fn attempt(shared: &Shared, delivery_id: &str) -> anyhow::Result<DeliveryAttempt> {
     let (url, delivery) = {
         let inner = shared.lock();
-        let url = inner.webhook_url.clone().context("the webhook has no address yet")?;
-        let delivery = inner.world.deliveries().iter().find(|each| each.id == delivery_id).cloned();
+        let url = inner
+            .webhook_url
+            .clone()
+            .context("the webhook has no address yet")?;
+        let delivery = inner
+            .world
+            .deliveries()
+            .iter()
+            .find(|each| each.id == delivery_id)
+            .cloned();
         (
             url,
             delivery.with_context(|| format!("there is no delivery {delivery_id}"))?,

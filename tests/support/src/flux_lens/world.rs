@@ -48,8 +48,9 @@ impl World {
     /// Reads the world back from `path`; a missing file is an empty world.
     pub(super) fn load(path: &Path) -> anyhow::Result<Self> {
         match std::fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .with_context(|| format!("{} does not hold the state of a Flux Lens", path.display())),
+            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| {
+                format!("{} does not hold the state of a Flux Lens", path.display())
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
@@ -134,14 +135,21 @@ impl World {
 
     /// The ids of all tickets, oldest first.
     pub(super) fn ticket_ids(&self) -> Vec<String> {
-        let mut ids: Vec<_> = self.tickets.iter().map(|(id, record)| (record.number, id.clone())).collect();
+        let mut ids: Vec<_> = self
+            .tickets
+            .iter()
+            .map(|(id, record)| (record.number, id.clone()))
+            .collect();
         ids.sort();
         ids.into_iter().map(|(_, id)| id).collect()
     }
 
     /// The comments on a ticket, oldest first; none for an unknown one.
     pub(super) fn comments(&self, id: &str) -> Vec<Comment> {
-        self.tickets.get(id).map(|record| record.comments.clone()).unwrap_or_default()
+        self.tickets
+            .get(id)
+            .map(|record| record.comments.clone())
+            .unwrap_or_default()
     }
 
     /// Adds a comment, or finds the one that the key has added before.
@@ -152,8 +160,10 @@ impl World {
         text: &str,
     ) -> Result<CommentReceipt, Refusal> {
         let record = self.tickets.get_mut(id).ok_or(Refusal::UnknownTicket)?;
-        if let Some(known) =
-            record.comments.iter().find(|comment| comment.idempotency_key == idempotency_key)
+        if let Some(known) = record
+            .comments
+            .iter()
+            .find(|comment| comment.idempotency_key == idempotency_key)
         {
             return Ok(CommentReceipt {
                 id: known.id.clone(),
@@ -200,9 +210,9 @@ impl World {
         let id = Uuid::new_v4().to_string();
         let mut body = json!({ "event": event, "delivery_id": id, "occurred_at": now() });
         if let Some(ticket_id) = ticket_id {
-            let ticket = self
-                .ticket(ticket_id, base_url)
-                .with_context(|| format!("there is no ticket {ticket_id} to send a webhook about"))?;
+            let ticket = self.ticket(ticket_id, base_url).with_context(|| {
+                format!("there is no ticket {ticket_id} to send a webhook about")
+            })?;
             body["ticket"] = serde_json::to_value(TicketSummary::from(&ticket))?;
         }
         self.deliveries.push(Delivery {
@@ -222,7 +232,11 @@ impl World {
 
     /// Writes down how a try to deliver went.
     pub(super) fn add_attempt(&mut self, delivery_id: &str, attempt: DeliveryAttempt) {
-        if let Some(delivery) = self.deliveries.iter_mut().find(|each| each.id == delivery_id) {
+        if let Some(delivery) = self
+            .deliveries
+            .iter_mut()
+            .find(|each| each.id == delivery_id)
+        {
             delivery.attempts.push(attempt);
         }
     }
@@ -238,13 +252,19 @@ impl World {
 /// The contract's bounds; a fake that broke them would test nothing.
 fn check_fields(fields: &NewTicket) -> anyhow::Result<()> {
     let length = fields.title.chars().count();
-    ensure!((1..=255).contains(&length), "a title has 1 to 255 characters, this one has {length}");
+    ensure!(
+        (1..=255).contains(&length),
+        "a title has 1 to 255 characters, this one has {length}"
+    );
     ensure!(
         fields.reporter.contains('@'),
         "the reporter is an email address, not {:?}",
         fields.reporter
     );
-    ensure!(!fields.project.is_empty(), "a ticket belongs to a project; its key is empty");
+    ensure!(
+        !fields.project.is_empty(),
+        "a ticket belongs to a project; its key is empty"
+    );
     Ok(())
 }
 
@@ -285,7 +305,11 @@ mod tests {
         assert_eq!((first.id.as_str(), first.created), ("C-1", true));
         assert_eq!((again.id.as_str(), again.created), ("C-1", false));
         assert_eq!((other.id.as_str(), other.created), ("C-2", true));
-        let texts: Vec<_> = world.comments("FL-1").into_iter().map(|comment| comment.text).collect();
+        let texts: Vec<_> = world
+            .comments("FL-1")
+            .into_iter()
+            .map(|comment| comment.text)
+            .collect();
         assert_eq!(texts, ["one", "three"]);
     }
 
@@ -310,7 +334,9 @@ mod tests {
         let mut world = World::load(&path).unwrap();
         world.add_ticket(a_ticket()).unwrap();
         world.add_comment("FL-1", "a", "one").unwrap();
-        world.add_delivery("ticket.created", Some("FL-1"), "http://x").unwrap();
+        world
+            .add_delivery("ticket.created", Some("FL-1"), "http://x")
+            .unwrap();
         world.save(&path).unwrap();
 
         let mut read_back = World::load(&path).unwrap();
@@ -319,7 +345,12 @@ mod tests {
         assert_eq!(read_back.add_comment("FL-2", "a", "two").unwrap().id, "C-2");
 
         std::fs::write(&path, "{").unwrap();
-        assert!(World::load(&path).unwrap_err().to_string().contains("flux-lens.json"));
+        assert!(
+            World::load(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("flux-lens.json")
+        );
     }
 
     #[test]

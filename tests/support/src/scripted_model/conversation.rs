@@ -43,7 +43,9 @@ impl Conversation {
             .messages
             .iter()
             .map(|message| match message {
-                Message::System(text) | Message::Prompt(text) | Message::Assistant(text) => text.as_str(),
+                Message::System(text) | Message::Prompt(text) | Message::Assistant(text) => {
+                    text.as_str()
+                }
                 Message::ToolResults => "",
             })
             .collect();
@@ -113,7 +115,10 @@ impl Refusal {
 /// Cuts `text` into pieces of about `size` characters, as a model's tokens come; none for an empty text.
 pub(super) fn pieces(text: &str, size: usize) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
-    characters.chunks(size).map(|piece| piece.iter().collect()).collect()
+    characters
+        .chunks(size)
+        .map(|piece| piece.iter().collect())
+        .collect()
 }
 
 /// 24 hexadecimal digits that stand for `text`.

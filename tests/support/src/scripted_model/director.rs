@@ -158,15 +158,12 @@ fn current_run(runs: &[AgentRun], messages: &[Message]) -> Option<(usize, usize)
     for message in messages {
         match message {
             Message::Prompt(text) => {
-                let fitting = runs.iter().rposition(|run| contains_all(text, &run.when_prompt_contains));
-                // A run for every prompt is where a conversation starts, never a reason to leave another run.
-                let leaves = |run: usize| match current {
-                    None => true,
-                    Some((under_way, _)) => {
-                        run != under_way && !runs[run].when_prompt_contains.is_empty()
-                    }
-                };
-                if let Some(run) = fitting.filter(|run| leaves(*run)) {
+                let fitting = runs
+                    .iter()
+                    .rposition(|run| contains_all(text, &run.when_prompt_contains));
+                // Runs happen in the order of the list: a prompt that repeats the ticket's words does not go back.
+                let leads_on = |run: usize| current.is_none_or(|(under_way, _)| run > under_way);
+                if let Some(run) = fitting.filter(|run| leads_on(*run)) {
                     current = Some((run, 0));
                 }
             }
@@ -192,8 +189,11 @@ fn answer_of(
     tools: Vec<super::ToolCall>,
     usage: Option<Usage>,
 ) -> Answer {
-    let written: usize =
-        text.len() + tools.iter().map(|tool| tool.arguments.to_string().len()).sum::<usize>();
+    let written: usize = text.len()
+        + tools
+            .iter()
+            .map(|tool| tool.arguments.to_string().len())
+            .sum::<usize>();
     Answer {
         // The length of the conversation keeps ids apart when a run is played twice in one conversation.
         seed: format!("{cue:?} after {} messages", request.messages.len()),
@@ -216,7 +216,9 @@ fn tokens(bytes: usize) -> u64 {
 
 fn check_schema(schema: &Value, document: &Value) -> Result<(), Refusal> {
     let validator = jsonschema::validator_for(schema).map_err(|error| {
-        unscripted(&format!("the request's output schema is not a JSON schema: {error}"))
+        unscripted(&format!(
+            "the request's output schema is not a JSON schema: {error}"
+        ))
     })?;
     validator.validate(document).map_err(|error| {
         unscripted(&format!(

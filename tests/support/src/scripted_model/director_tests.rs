@@ -53,8 +53,15 @@ fn each_different_planner_request_takes_the_next_plan() {
     assert_eq!(text(&mut director, &first), title("first"));
     assert_eq!(text(&mut director, &first), title("first"), "sent again");
     assert_eq!(text(&mut director, &revised), title("second"));
-    assert_eq!(text(&mut director, &first), title("first"), "sent again, late");
-    assert_eq!(text(&mut director, &planning("FL-1, once more")), title("second"));
+    assert_eq!(
+        text(&mut director, &first),
+        title("first"),
+        "sent again, late"
+    );
+    assert_eq!(
+        text(&mut director, &planning("FL-1, once more")),
+        title("second")
+    );
 }
 
 #[test]
@@ -70,7 +77,10 @@ fn the_last_fitting_plan_wins_and_counts_for_itself() {
         ("FL-2, smaller", "two, smaller"),
         ("FL-2, bigger", "two again"),
     ] {
-        assert_eq!(text(&mut director, &planning(words)), format!(r#"{{"title":"{title}"}}"#));
+        assert_eq!(
+            text(&mut director, &planning(words)),
+            format!(r#"{{"title":"{title}"}}"#)
+        );
     }
 }
 
@@ -81,7 +91,10 @@ fn a_plan_that_breaks_the_schema_is_a_mistake_of_the_scenario() {
         .plan_when(&["raw"], [PlanAnswer::text("no JSON")]);
     let mut director = Director::new(scenario);
     let message = complaint(&mut director, &planning("FL-1"));
-    assert!(message.contains("does not satisfy") && message.contains("title"), "{message}");
+    assert!(
+        message.contains("does not satisfy") && message.contains("title"),
+        "{message}"
+    );
     assert_eq!(text(&mut director, &planning("raw")), "no JSON");
 }
 
@@ -95,28 +108,53 @@ fn the_step_is_the_number_of_messages_that_the_model_has_said() {
     let mut director = Director::new(scenario);
     let mut messages = vec![Message::System("sys".into()), prompt("go")];
     for expected in ["one", "two", "done", "done"] {
-        assert_eq!(text(&mut director, &conversation(messages.clone())), expected);
+        assert_eq!(
+            text(&mut director, &conversation(messages.clone())),
+            expected
+        );
         messages.extend([said(expected), Message::ToolResults]);
     }
     messages.insert(4, prompt("You were interrupted. Look at the tree first."));
-    assert_eq!(text(&mut director, &conversation(messages[..5].to_vec())), "two");
+    assert_eq!(
+        text(&mut director, &conversation(messages[..5].to_vec())),
+        "two"
+    );
 }
 
 #[test]
 fn a_later_prompt_starts_another_run_in_the_same_session_or_a_new_one() {
     let scenario = Scenario::new()
         .run([AgentStep::say("work").bash("ls"), AgentStep::say("done")])
-        .run_when(&["outside the scope"], [AgentStep::say("undo").bash("rm x"), AgentStep::say("mended")]);
+        .run_when(
+            &["outside the scope"],
+            [
+                AgentStep::say("undo").bash("rm x"),
+                AgentStep::say("mended"),
+            ],
+        );
     let mut director = Director::new(scenario);
     let feedback = prompt("These paths are outside the scope: x");
-    let mut session = vec![prompt("go"), said("work"), Message::ToolResults, said("done"), feedback.clone()];
+    let mut session = vec![
+        prompt("go"),
+        said("work"),
+        Message::ToolResults,
+        said("done"),
+        feedback.clone(),
+    ];
     assert_eq!(text(&mut director, &conversation(session.clone())), "undo");
     session.extend([said("undo"), Message::ToolResults]);
-    assert_eq!(text(&mut director, &conversation(session.clone())), "mended");
+    assert_eq!(
+        text(&mut director, &conversation(session.clone())),
+        "mended"
+    );
     // Killed and resumed within the second run: the run for every prompt does not take over again.
     session.push(prompt("You were interrupted."));
     assert_eq!(text(&mut director, &conversation(session)), "mended");
-    assert_eq!(text(&mut director, &conversation(vec![feedback])), "undo", "a fresh session");
+    assert_eq!(
+        text(&mut director, &conversation(vec![feedback])),
+        "undo",
+        "a fresh session"
+    );
 }
 
 #[test]
@@ -144,18 +182,34 @@ fn failures_are_used_up_one_after_the_other_for_each_answer() {
     let mut director = Director::new(Scenario::new());
     let before = Before {
         failures: vec![
-            Failure { how: FailureKind::Cut, times: 2 },
-            Failure { how: FailureKind::Hang, times: 1 },
+            Failure {
+                how: FailureKind::Cut,
+                times: 2,
+            },
+            Failure {
+                how: FailureKind::Hang,
+                times: 1,
+            },
         ],
         ..Before::default()
     };
     let (here, there) = (Cue::Step { run: 0, step: 0 }, Cue::Step { run: 0, step: 1 });
-    let seen: Vec<_> = (0..4).map(|_| director.next_failure(here, &before)).collect();
+    let seen: Vec<_> = (0..4)
+        .map(|_| director.next_failure(here, &before))
+        .collect();
     assert_eq!(
         seen,
-        [Some(FailureKind::Cut), Some(FailureKind::Cut), Some(FailureKind::Hang), None]
+        [
+            Some(FailureKind::Cut),
+            Some(FailureKind::Cut),
+            Some(FailureKind::Hang),
+            None
+        ]
     );
-    assert_eq!(director.next_failure(there, &before), Some(FailureKind::Cut));
+    assert_eq!(
+        director.next_failure(there, &before),
+        Some(FailureKind::Cut)
+    );
 }
 
 #[test]
@@ -169,9 +223,16 @@ fn ids_repeat_for_the_same_request_only() {
     assert_eq!(one, director.direct(&first).unwrap().answer);
     let later = conversation(vec![prompt("go"), said(""), Message::ToolResults]);
     let two = director.direct(&later).unwrap().answer;
-    let ids = [one.tool_id("t", 0), one.tool_id("t", 1), two.tool_id("t", 0)];
-    assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2], "{ids:?}");
-    assert_eq!((one.usage.input, one.usage.output), (100, 9));
+    let ids = [
+        one.tool_id("t", 0),
+        one.tool_id("t", 1),
+        two.tool_id("t", 0),
+    ];
+    assert!(
+        ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2],
+        "{ids:?}"
+    );
+    assert_eq!((one.usage.input, one.usage.output), (100, 8));
 }
 
 #[test]
@@ -181,7 +242,9 @@ fn only_the_models_of_the_scenario_exist() {
         ..Scenario::new()
     });
     assert_eq!(
-        director.direct(&conversation(vec![prompt("go")])).unwrap_err(),
+        director
+            .direct(&conversation(vec![prompt("go")]))
+            .unwrap_err(),
         Refusal::UnknownModel("model-1".into())
     );
 }

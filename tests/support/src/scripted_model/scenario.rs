@@ -15,10 +15,10 @@ use serde_json::Value;
 ///
 /// # Which step of which run
 /// The user's prompts are read from the first to the last. Each one looks for the **last** entry of `runs` all of
-/// whose `when_prompt_contains` occur in it; if that is another run than the one under way, it starts with its first
-/// step there. The step is then the number of the assistant's messages since: a client that was killed and
-/// resumes its session goes on at the right step, and a prompt that fits no run or the run under way
-/// ("you were interrupted") continues it. A run that has spoken its closing words, a step without tool calls, says
+/// whose `when_prompt_contains` occur in it; if that comes later in the list than the run under way, it starts there
+/// with its first step. The step is then the number of the assistant's messages since: a client that was killed and
+/// resumes its session goes on at the right step, and a prompt that fits no later run ("you were interrupted")
+/// continues the one under way. A run that has spoken its closing words, a step without tool calls, says
 /// them again when asked again; a run that ends with a tool call answers 400.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,7 +87,8 @@ pub struct AgentStep {
     /// What it says; may be empty if it calls a tool.
     #[serde(default)]
     pub text: String,
-    /// The tools that it calls, in order.
+    /// The tools that it calls. Pi runs the calls of one message at the same time: what depends on an earlier call
+    /// belongs into a later step.
     #[serde(default)]
     pub tools: Vec<ToolCall>,
     /// What it costs; estimated from the lengths if absent.
@@ -172,171 +173,6 @@ pub enum FailureKind {
     StreamError,
 }
 
-impl Scenario {
-    /// An empty scenario, to be filled with [`Scenario::plan`] and [`Scenario::run`].
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds answers for all planner requests that no later entry fits.
-    #[must_use]
-    pub fn plan(self, answers: impl IntoIterator<Item = PlanAnswer>) -> Self {
-        self.plan_when(&[], answers)
-    }
-
-    /// Adds answers for the planner requests that contain all of `texts`.
-    #[must_use]
-    pub fn plan_when(mut self, texts: &[&str], answers: impl IntoIterator<Item = PlanAnswer>) -> Self {
-        self.plans.push(PlanScript {
-            when_prompt_contains: texts.iter().map(|text| (*text).to_owned()).collect(),
-            answers: answers.into_iter().collect(),
-        });
-        self
-    }
-
-    /// Adds a run for all prompts that no later entry fits.
-    #[must_use]
-    pub fn run(self, steps: impl IntoIterator<Item = AgentStep>) -> Self {
-        self.run_when(&[], steps)
-    }
-
-    /// Adds a run for the prompts that contain all of `texts`.
-    #[must_use]
-    pub fn run_when(mut self, texts: &[&str], steps: impl IntoIterator<Item = AgentStep>) -> Self {
-        self.runs.push(AgentRun {
-            when_prompt_contains: texts.iter().map(|text| (*text).to_owned()).collect(),
-            steps: steps.into_iter().collect(),
-        });
-        self
-    }
-}
-
-impl PlanAnswer {
-    /// A document that satisfies the request's schema.
-    #[must_use]
-    pub fn json(document: Value) -> Self {
-        Self {
-            content: PlanContent::Json(document),
-            usage: None,
-            before: Before::default(),
-        }
-    }
-
-    /// Any text, valid or not.
-    #[must_use]
-    pub fn text(text: impl Into<String>) -> Self {
-        Self {
-            content: PlanContent::Text(text.into()),
-            usage: None,
-            before: Before::default(),
-        }
-    }
-
-    /// Sets what it costs.
-    #[must_use]
-    pub fn usage(mut self, usage: Usage) -> Self {
-        self.usage = Some(usage);
-        self
-    }
-
-    /// Holds the answer until `latch` is released.
-    #[must_use]
-    pub fn wait_for(mut self, latch: impl Into<String>) -> Self {
-        self.before.wait_for = Some(latch.into());
-        self
-    }
-
-    /// Makes the next `times` requests for this answer fail.
-    #[must_use]
-    pub fn fail(mut self, times: u32, how: FailureKind) -> Self {
-        self.before.failures.push(Failure { how, times });
-        self
-    }
-}
-
-impl AgentStep {
-    /// A message that says `text`.
-    #[must_use]
-    pub fn say(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            ..Self::default()
-        }
-    }
-
-    /// Adds a tool call.
-    #[must_use]
-    pub fn call(mut self, name: impl Into<String>, arguments: Value) -> Self {
-        self.tools.push(ToolCall {
-            name: name.into(),
-            arguments,
-        });
-        self
-    }
-
-    /// Adds a call of Pi's `bash`.
-    #[must_use]
-    pub fn bash(self, command: impl Into<String>) -> Self {
-        self.call("bash", serde_json::json!({ "command": command.into() }))
-    }
-
-    /// Adds a call of Pi's `read`.
-    #[must_use]
-    pub fn read(self, path: impl Into<String>) -> Self {
-        self.call("read", serde_json::json!({ "path": path.into() }))
-    }
-
-    /// Adds a call of Pi's `write`.
-    #[must_use]
-    pub fn write(self, path: impl Into<String>, content: impl Into<String>) -> Self {
-        self.call(
-            "write",
-            serde_json::json!({ "path": path.into(), "content": content.into() }),
-        )
-    }
-
-    /// Adds a call of Pi's `edit` that replaces one text, which must occur exactly once in the file.
-    #[must_use]
-    pub fn edit(self, path: impl Into<String>, old: impl Into<String>, new: impl Into<String>) -> Self {
-        self.call(
-            "edit",
-            serde_json::json!({
-                "path": path.into(),
-                "edits": [{ "oldText": old.into(), "newText": new.into() }],
-            }),
-        )
-    }
-
-    /// Sets what it costs.
-    #[must_use]
-    pub fn usage(mut self, usage: Usage) -> Self {
-        self.usage = Some(usage);
-        self
-    }
-
-    /// Holds the answer until `latch` is released.
-    #[must_use]
-    pub fn wait_for(mut self, latch: impl Into<String>) -> Self {
-        self.before.wait_for = Some(latch.into());
-        self
-    }
-
-    /// Thinks for so long, in milliseconds.
-    #[must_use]
-    pub fn delay_ms(mut self, milliseconds: u64) -> Self {
-        self.before.delay_ms = milliseconds;
-        self
-    }
-
-    /// Makes the next `times` requests for this step fail.
-    #[must_use]
-    pub fn fail(mut self, times: u32, how: FailureKind) -> Self {
-        self.before.failures.push(Failure { how, times });
-        self
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,7 +209,10 @@ mod tests {
             .run([AgentStep::default().bash("ls")])
             .run_when(
                 &["out of scope"],
-                [AgentStep::say("Sorry.").wait_for("door").fail(1, status).fail(3, FailureKind::Cut)],
+                [AgentStep::say("Sorry.")
+                    .wait_for("door")
+                    .fail(1, status)
+                    .fail(3, FailureKind::Cut)],
             );
         assert_eq!(by_hand, built);
         let there_and_back = serde_json::from_value(serde_json::to_value(&built).unwrap()).unwrap();
@@ -382,7 +221,8 @@ mod tests {
 
     #[test]
     fn a_misspelt_key_is_refused() {
-        let error = serde_json::from_value::<Scenario>(json!({ "runs": [{ "setps": [] }] })).unwrap_err();
+        let error =
+            serde_json::from_value::<Scenario>(json!({ "runs": [{ "setps": [] }] })).unwrap_err();
         assert!(error.to_string().contains("setps"), "{error}");
     }
 }

@@ -1,0 +1,338 @@
+//! One run of Pi, from the prompt to the empty room.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use sallyport_workflows::{scope::Scope, usage::Usage};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::AsyncWriteExt as _,
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    AgentLogLine, LogLevel,
+    follow::Follower,
+    log::{redact, shorten},
+    rpc::{Events, prompt},
+    setup,
+};
+use crate::{
+    gateway::{GatewayReport, RunGateway},
+    sandbox::{
+        Capture, FileProblem, RoomExit, RoomProcess, Sandbox, SandboxError, give_to_room, outgrown,
+    },
+};
+
+/// How long Pi may take to end after it has settled.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// How often what was spent is brought into the progress.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// What one run may use, beside what its gateway lets it spend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentLimits {
+    /// Time in all.
+    pub wall: Duration,
+    /// Tool calls.
+    pub tool_calls: u64,
+    /// Time for a shell command, if the model does not ask for more or less.
+    pub command: Duration,
+    /// Time for a shell command at most.
+    pub longest_command: Duration,
+}
+
+impl Default for AgentLimits {
+    fn default() -> Self {
+        Self {
+            wall: Duration::from_secs(1800),
+            tool_calls: 500,
+            command: Duration::from_secs(120),
+            longest_command: Duration::from_secs(600),
+        }
+    }
+}
+
+/// What an agent is to do, with what, and who is told.
+#[derive(Debug)]
+pub struct AgentRunRequest {
+    /// The repository's files, without git's own. Given to the room's user.
+    pub workspace: PathBuf,
+    /// Where Pi keeps the conversation. Given to the room's user. What is in it is the agent's word, like the workspace.
+    pub session_dir: PathBuf,
+    /// The conversation's name: letters, digits, `-`, `_` and `.`. A conversation that exists goes on.
+    pub session_id: String,
+    /// A folder for this run's own files; one of this run alone. As root, everybody must be able to pass its parents.
+    pub run_dir: PathBuf,
+    /// What to do.
+    pub prompt: String,
+    /// The files that may be changed.
+    pub scope: Scope,
+    /// What may be used.
+    pub limits: AgentLimits,
+    /// The way to the model, and what may be spent.
+    pub gateway: RunGateway,
+    /// Told what the agent is doing.
+    pub progress: watch::Sender<AgentProgress>,
+    /// Told what happened. Must be read: while it is full, the agent waits, and a line that nobody takes within ten
+    /// seconds is lost.
+    pub log: mpsc::Sender<AgentLogLine>,
+    /// Ends the run.
+    pub cancel: CancellationToken,
+}
+
+/// What the agent is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentProgress {
+    /// In a few words.
+    pub step: String,
+    /// Tools called by now.
+    pub tool_calls: u64,
+    /// Events seen by now. Grows as long as Pi is alive and not waiting.
+    pub events: u64,
+    /// Spent by now.
+    pub usage: Usage,
+}
+
+/// Why a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Pi says that it has finished.
+    Completed,
+    /// What it may spend on the model is used up.
+    BudgetExhausted,
+    /// Its time is up.
+    TimedOut,
+    /// The run was cancelled.
+    Cancelled,
+    /// Something else.
+    Failed {
+        /// What: one or a few lines, without secrets.
+        reason: String,
+    },
+}
+
+/// What came of a run. The work itself is in the workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentReport {
+    /// Why it ended.
+    pub stop: Stop,
+    /// The agent's last words, at most 16 KiB.
+    pub final_text: String,
+    /// What was spent on the model.
+    pub usage: Usage,
+    /// Tools called.
+    pub tool_calls: u64,
+    /// What the gateway saw.
+    pub gateway: GatewayReport,
+}
+
+/// A run could not be made. What went wrong within a run is in its [`AgentReport`].
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The room failed.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A folder could not be given to the room.
+    #[error(transparent)]
+    Files(#[from] FileProblem),
+    /// The run's own files could not be written.
+    #[error("cannot write the agent's files in {folder}: {source}")]
+    Setup {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The conversation's name could be mistaken for something else.
+    #[error(
+        "`{0}` cannot be the name of a conversation: letters, digits, `-`, `_` and `.` only, at most 128"
+    )]
+    SessionId(String),
+}
+
+/// Runs Pi until it has settled or must stop. When this returns, also with an error, no process of the run is left. If the
+/// future is dropped, the processes are killed but not waited for.
+pub async fn run_pi(
+    sandbox: &Sandbox,
+    request: AgentRunRequest,
+) -> Result<AgentReport, AgentError> {
+    let deadline = Instant::now() + request.limits.wall;
+    check_session_id(&request.session_id)?;
+    let files = request.run_dir.join("pi");
+    setup::write_files(
+        &files,
+        request.gateway.config(),
+        &request.scope,
+        &request.limits,
+    )
+    .map_err(|source| AgentError::Setup {
+        folder: files.clone(),
+        source,
+    })?;
+    give_to_room(&request.workspace)?;
+    give_to_room(&request.session_dir)?;
+
+    let room = setup::room(
+        sandbox,
+        &request.workspace,
+        &request.session_dir,
+        &files,
+        request.gateway.socket_dir(),
+        &request.limits,
+    );
+    let line = setup::command_line(request.gateway.config(), &request.session_id);
+    let line: Vec<&str> = line.iter().map(String::as_str).collect();
+    let mut pi = sandbox.spawn(&room, &line).await?;
+    let complaints = tokio::spawn(Capture::new(4096, 4096).drain(pi.stderr.take()));
+
+    let mut follower = Follower::new(request.log, request.progress.clone());
+    let interrupted = tokio::select! {
+        () = follow(&mut pi, &request.prompt, &mut follower, request.limits.tool_calls) => None,
+        () = sleep_until(deadline) => Some(Stop::TimedOut),
+        () = request.cancel.cancelled() => Some(Stop::Cancelled),
+        reason = outgrown(&request.workspace, room.limits()) => Some(Stop::Failed { reason }),
+        () = report_spending(&request.progress, &request.gateway) => None,
+    };
+    // Whatever happened: first the room is emptied, then its end is judged. Only a Pi that has nothing to do any more,
+    // or is ending already, is waited for.
+    let busy = follower.rejected.is_some() || follower.tool_calls > request.limits.tool_calls;
+    let exit = if interrupted.is_some() || busy {
+        pi.kill().await?
+    } else {
+        farewell(&mut pi).await?
+    };
+    let complaints = complaints
+        .await
+        .map(Capture::finish)
+        .unwrap_or_default()
+        .text;
+    let gateway = request.gateway.finish().await;
+    request
+        .progress
+        .send_modify(|progress| progress.usage = gateway.usage);
+
+    let stop = interrupted
+        .unwrap_or_else(|| judge(&follower, exit, &gateway, &complaints, &request.limits));
+    let (level, message) = match &stop {
+        Stop::Completed => (LogLevel::Info, "the agent has finished".to_owned()),
+        Stop::BudgetExhausted => (LogLevel::Error, "the agent's budget is used up".to_owned()),
+        Stop::TimedOut => (LogLevel::Error, "the agent's time is up".to_owned()),
+        Stop::Cancelled => (LogLevel::Warn, "the agent's run was cancelled".to_owned()),
+        Stop::Failed { reason } => (LogLevel::Error, format!("the agent failed: {reason}")),
+    };
+    follower.line(level, &message, None, None).await;
+    Ok(AgentReport {
+        stop,
+        final_text: follower.final_text,
+        usage: gateway.usage,
+        tool_calls: follower.tool_calls,
+        gateway,
+    })
+}
+
+fn check_session_id(id: &str) -> Result<(), AgentError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if (1..=128).contains(&id.len()) && id.chars().all(plain) && !id.starts_with(['-', '.']) {
+        Ok(())
+    } else {
+        Err(AgentError::SessionId(id.chars().take(128).collect()))
+    }
+}
+
+/// Gives Pi its prompt, and follows it until there is nothing more to follow.
+async fn follow(pi: &mut RoomProcess, task: &str, follower: &mut Follower, tool_calls: u64) {
+    let (Some(stdin), Some(stdout)) = (pi.stdin.as_mut(), pi.stdout.take()) else {
+        return;
+    };
+    let mut events = Events::new(stdout);
+    // A Pi that ends before it has read this says why on its standard error.
+    let line = prompt(task);
+    let tell =
+        async { stdin.write_all(line.as_bytes()).await.is_ok() && stdin.flush().await.is_ok() };
+    let listen = async {
+        while let Some(event) = events.next().await {
+            follower.event(&event).await;
+            if follower.settled || follower.rejected.is_some() || follower.tool_calls > tool_calls {
+                return;
+            }
+        }
+    };
+    // Both at once: Pi need not read while it has something to say.
+    tokio::pin!(listen);
+    tokio::select! {
+        () = &mut listen => return,
+        _ = tell => {}
+    }
+    listen.await;
+}
+
+/// Brings what was spent into the progress, as long as it is polled.
+async fn report_spending(progress: &watch::Sender<AgentProgress>, gateway: &RunGateway) {
+    let mut every = tokio::time::interval(PROGRESS_EVERY);
+    loop {
+        every.tick().await;
+        let usage = gateway.usage();
+        progress
+            .send_if_modified(|progress| std::mem::replace(&mut progress.usage, usage) != usage);
+    }
+}
+
+/// Lets Pi end by itself, which it does when its input is closed, and ends it if it does not.
+async fn farewell(pi: &mut RoomProcess) -> Result<RoomExit, SandboxError> {
+    drop(pi.stdin.take());
+    match timeout(FAREWELL, pi.wait()).await {
+        Ok(exit) => exit,
+        Err(_) => pi.kill().await,
+    }
+}
+
+fn judge(
+    follower: &Follower,
+    exit: RoomExit,
+    gateway: &GatewayReport,
+    complaints: &str,
+    limits: &AgentLimits,
+) -> Stop {
+    let failed = |reason: String| Stop::Failed {
+        reason: shorten(&redact(&reason), 2000),
+    };
+    if gateway.budget_exhausted {
+        return Stop::BudgetExhausted;
+    }
+    if let Some(reason) = &follower.rejected {
+        return failed(format!("Pi did not take the prompt: {reason}"));
+    }
+    if follower.tool_calls > limits.tool_calls {
+        return failed(format!("it called more than {} tools", limits.tool_calls));
+    }
+    if !follower.settled {
+        let said = complaints.trim();
+        let said = if said.is_empty() {
+            "it said nothing"
+        } else {
+            said
+        };
+        return failed(format!(
+            "Pi ended in the middle of its work (exit code {}): {said}",
+            exit.code
+        ));
+    }
+    match follower.last_stop.as_deref() {
+        Some("stop") => Stop::Completed,
+        Some("length") => failed("an answer of the model was longer than it may be".to_owned()),
+        other => {
+            let vendor = gateway.upstream_error.clone();
+            let reason = vendor.or_else(|| follower.last_error.clone());
+            failed(reason.unwrap_or_else(|| {
+                format!(
+                    "the model's last answer ended with {}",
+                    other.unwrap_or("nothing")
+                )
+            }))
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What Pi is started with: its configuration, the policy for its extension, its command line, and its room.
+
+use std::{
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+};
+
+use sallyport_workflows::scope::Scope;
+use serde_json::json;
+
+use super::run::AgentLimits;
+use crate::{
+    gateway::{ModelConfig, SOCKET, Vendor},
+    sandbox::{KIT, Layer, Limits, Room, Sandbox, WORKSPACE},
+    tools::PI_CLI,
+};
+
+/// Where a room's Pi finds its files.
+const PI_FILES: &str = "/opt/run";
+const PI_MODULES: &str = "/opt/pi/node_modules";
+const PI_HOME: &str = "/pi-agent";
+const SESSIONS: &str = "/session";
+const GATEWAY: &str = "/run/gw";
+
+/// Where in the room Pi expects the model. Nothing else is on this loopback.
+const PORT: u16 = 18_080;
+
+/// The provider's name in Pi's configuration.
+const PROVIDER: &str = "sallyport";
+
+const EXTENSION: &str = include_str!("extension/guard.ts");
+const SYSTEM_PROMPT: &str = include_str!("system-prompt.md");
+
+/// Writes Pi's files into `folder`, which rooms see but cannot change.
+pub(super) fn write_files(
+    folder: &Path,
+    model: &ModelConfig,
+    scope: &Scope,
+    limits: &AgentLimits,
+) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+    for (name, content) in [
+        ("guard.ts", EXTENSION.to_owned()),
+        ("policy.json", policy(scope, limits).to_string()),
+        ("models.json", models(model).to_string()),
+        ("settings.json", settings().to_string()),
+        ("system-prompt.md", system_prompt(scope)),
+    ] {
+        let path = folder.join(name);
+        fs::write(&path, content)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o644))?;
+    }
+    Ok(())
+}
+
+/// Pi's room. `files` is what [`write_files`] wrote, `gateway` the socket's folder.
+pub(super) fn room(
+    sandbox: &Sandbox,
+    workspace: &Path,
+    sessions: &Path,
+    files: &Path,
+    gateway: &Path,
+    limits: &AgentLimits,
+) -> Room {
+    let room_limits = Limits {
+        wall: limits.wall,
+        ..Limits::for_agents()
+    };
+    Room::new(Layer::Agent, workspace, room_limits)
+        .read_only(&sandbox.tools().pi_modules, PI_MODULES)
+        .read_only(files, PI_FILES)
+        .read_only(gateway, GATEWAY)
+        .writable(sessions, SESSIONS)
+        // Pi locks its settings by a folder beside them, so the folder must be writable; the files are not.
+        .memory(PI_HOME, 16 << 20)
+        .read_only(files.join("models.json"), format!("{PI_HOME}/models.json"))
+        .read_only(
+            files.join("settings.json"),
+            format!("{PI_HOME}/settings.json"),
+        )
+        .variable("PI_CODING_AGENT_DIR", PI_HOME)
+        .variable("PI_OFFLINE", "1")
+        .variable("PI_TELEMETRY", "0")
+        .variable("PI_SKIP_VERSION_CHECK", "1")
+        .variable("SALLYPORT_POLICY", format!("{PI_FILES}/policy.json"))
+}
+
+/// Pi's command line. Everything that a repository could bring along (extensions, skills, templates, instructions for
+/// agents, its own settings) is off.
+pub(super) fn command_line(model: &ModelConfig, session: &str) -> Vec<String> {
+    let mut line = vec![
+        format!("{}/bin/node", crate::sandbox::NODE),
+        format!("{PI_MODULES}/{PI_CLI}"),
+    ];
+    let files = |name: &str| format!("{PI_FILES}/{name}");
+    for (option, value) in [
+        ("--mode", "rpc".to_owned()),
+        ("--provider", PROVIDER.to_owned()),
+        ("--model", model.model.clone()),
+        ("--thinking", "off".to_owned()),
+        ("--tools", "read,write,edit,bash".to_owned()),
+        ("--extension", files("guard.ts")),
+        ("--system-prompt", files("system-prompt.md")),
+        ("--session-dir", SESSIONS.to_owned()),
+        ("--session-id", session.to_owned()),
+    ] {
+        line.extend([option.to_owned(), value]);
+    }
+    let off = [
+        "--no-extensions",
+        "--no-skills",
+        "--no-prompt-templates",
+        "--no-themes",
+        "--no-context-files",
+        "--no-approve",
+    ];
+    line.extend(off.map(str::to_owned));
+    line
+}
+
+fn policy(scope: &Scope, limits: &AgentLimits) -> serde_json::Value {
+    json!({
+        "workspace": WORKSPACE,
+        "scope": scope.paths().map(|path| path.as_str()).collect::<Vec<_>>(),
+        "launcher": format!("{KIT}/{}", crate::sandbox::LAUNCHER),
+        "bashSeconds": {"usual": limits.command.as_secs(), "most": limits.longest_command.as_secs()},
+        "toolCalls": limits.tool_calls,
+        "forward": {"port": PORT, "socket": format!("{GATEWAY}/{SOCKET}")},
+    })
+}
+
+fn models(model: &ModelConfig) -> serde_json::Value {
+    let (api, path) = match model.vendor {
+        Vendor::Anthropic => ("anthropic-messages", ""),
+        Vendor::OpenAi => ("openai-completions", "/v1"),
+    };
+    json!({"providers": {PROVIDER: {
+        "baseUrl": format!("http://127.0.0.1:{PORT}{path}"),
+        "api": api,
+        // Pi wants one. The real one is put in by the gateway.
+        "apiKey": "not-a-real-key",
+        "models": [{
+            "id": model.model,
+            "name": model.model,
+            "reasoning": false,
+            "input": ["text"],
+            "contextWindow": model.context_tokens,
+            "maxTokens": model.max_output_tokens,
+            // Money is counted by the gateway.
+            "cost": {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0},
+        }],
+    }}})
+}
+
+fn settings() -> serde_json::Value {
+    json!({
+        "defaultProjectTrust": "never",
+        "enableInstallTelemetry": false,
+        "cacheWarming": "off",
+        "compaction": {"enabled": true},
+        // The gateway tries again before an answer begins; these are for answers that break off.
+        "retry": {"enabled": true, "maxRetries": 2, "baseDelayMs": 1000, "provider": {"maxRetries": 0}},
+        // Longer than all of the gateway's tries together.
+        "httpIdleTimeoutMs": 900_000,
+    })
+}
+
+fn system_prompt(scope: &Scope) -> String {
+    let files: String = scope.paths().map(|path| format!("- {path}\n")).collect();
+    format!("{SYSTEM_PROMPT}{files}")
+}

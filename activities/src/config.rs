@@ -1,0 +1,103 @@
+//! The section `[model]` of `sallyport.toml`.
+
+use std::path::PathBuf;
+
+use sallyport_ledger::secret::{self, SecretError, SecretString};
+use serde::Deserialize;
+
+use crate::gateway::{self, Price, Vendor};
+
+/// `[model]`: which models plan and code, and where they answer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Whose protocol they speak: `anthropic` or `openai`.
+    pub vendor: Vendor,
+    /// The key for the vendor's API.
+    #[serde(default)]
+    pub api_key: Option<SecretString>,
+    /// A file that holds the key.
+    #[serde(default)]
+    pub api_key_file: Option<PathBuf>,
+    /// The vendor's address, if it is not its own.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// The model that plans.
+    pub planner_model: String,
+    /// The model that the coding agent uses.
+    pub agent_model: String,
+    /// The planner's price, if the built-in list does not know it or is wrong.
+    #[serde(default)]
+    pub planner_price: Option<Price>,
+    /// The agent's price, if the built-in list does not know it or is wrong.
+    #[serde(default)]
+    pub agent_price: Option<Price>,
+}
+
+impl ModelConfig {
+    /// The environment variable that holds the key where the configuration has none.
+    pub fn key_variable(&self) -> &'static str {
+        match self.vendor {
+            Vendor::Anthropic => "ANTHROPIC_API_KEY",
+            Vendor::OpenAi => "OPENAI_API_KEY",
+        }
+    }
+
+    /// Takes the key from the environment, read with `variable`, if the configuration has none.
+    #[must_use]
+    pub fn with_key_from(mut self, variable: impl Fn(&str) -> Option<String>) -> Self {
+        if self.api_key.is_none() && self.api_key_file.is_none() {
+            self.api_key = variable(self.key_variable()).map(SecretString::from);
+        }
+        self
+    }
+
+    /// The model that plans, as the planner needs it.
+    pub fn planner(&self) -> Result<gateway::ModelConfig, SecretError> {
+        self.model(&self.planner_model, self.planner_price)
+    }
+
+    /// The model that the agent uses, as the gateway needs it.
+    pub fn agent(&self) -> Result<gateway::ModelConfig, SecretError> {
+        self.model(&self.agent_model, self.agent_price)
+    }
+
+    fn model(&self, name: &str, price: Option<Price>) -> Result<gateway::ModelConfig, SecretError> {
+        let key = secret::required(
+            "model.api_key",
+            self.api_key.as_ref(),
+            self.api_key_file.as_deref(),
+        )?;
+        let mut config = gateway::ModelConfig::new(self.vendor, name, key);
+        if let Some(url) = &self.base_url {
+            config.base_url.clone_from(url);
+        }
+        config.price = price;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_section_is_read_and_a_key_may_come_from_the_environment() {
+        let text = "vendor = 'openai'\nplanner_model = 'gpt-5'\nagent_model = 'gpt-5-mini'\nbase_url = 'http://127.0.0.1:9'\n";
+        let config: ModelConfig = toml::from_str(text).unwrap();
+        assert!(config.agent().unwrap_err().to_string().contains("model.api_key"));
+        let config = config.with_key_from(|name| (name == "OPENAI_API_KEY").then(|| "hush".to_owned()));
+        let (planner, agent) = (config.planner().unwrap(), config.agent().unwrap());
+        assert_eq!((planner.model.as_str(), agent.model.as_str()), ("gpt-5", "gpt-5-mini"));
+        assert_eq!(agent.base_url, "http://127.0.0.1:9");
+        assert!(!format!("{config:?}").contains("hush"));
+        let kept = config.with_key_from(|_| Some("other".to_owned()));
+        assert_eq!(secret::ExposeSecret::expose_secret(&kept.agent().unwrap().api_key), "hush");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let text = "vendor = 'anthropic'\nplanner_model = 'a'\nagent_model = 'b'\nmodel = 'c'\n";
+        assert!(toml::from_str::<ModelConfig>(text).unwrap_err().to_string().contains("`model`"));
+    }
+}

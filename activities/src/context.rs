@@ -1,0 +1,156 @@
+//! What all activities share. The worker builds it once from the configuration; nothing is read from the environment
+//! later.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use sallyport_ledger::{
+    Database, Objects,
+    config::{FluxLensConfig, RepositoryConfig},
+    proof::DecisionKey,
+    secret::SecretError,
+};
+use sallyport_workflows::ticket::FLUX_LENS;
+
+use crate::{
+    config::ModelConfig,
+    forge::Forges,
+    gateway::{Gateway, GatewayError},
+    mirror::Mirrors,
+    planning::model::{GenaiPlanner, ModelError, Planner},
+    sandbox::{Sandbox, SandboxError},
+    tickets::{
+        TicketSources,
+        flux_lens::{FluxLens, FluxLensSetupError},
+    },
+    tools::Tools,
+    workspace::diff::Signature,
+};
+
+/// What a [`Context`] is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The ledger.
+    pub database: Database,
+    /// Object storage.
+    pub objects: Objects,
+    /// The programs that are started.
+    pub tools: Tools,
+    /// The folder for mirrors, workspaces and the sandbox's kit: an absolute path. As root, everybody must be able to pass
+    /// the folders above it.
+    pub data_dir: PathBuf,
+    /// This host's id, which lives on its disk.
+    pub host_id: String,
+    /// `[model]`.
+    pub model: ModelConfig,
+    /// `[flux_lens]`.
+    pub flux_lens: FluxLensConfig,
+    /// `[[repositories]]`.
+    pub repositories: Vec<RepositoryConfig>,
+    /// The key that proofs are checked with.
+    pub decision_key: DecisionKey,
+    /// Who makes commits.
+    pub author: Signature,
+}
+
+/// The parts do not fit together.
+#[derive(Debug, thiserror::Error)]
+pub enum ContextError {
+    /// The key for the model's vendor is missing.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The gateway cannot be used.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// The planner cannot be used.
+    #[error(transparent)]
+    Planner(#[from] ModelError),
+    /// The sandbox cannot be used.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// Flux Lens cannot be used.
+    #[error(transparent)]
+    FluxLens(#[from] FluxLensSetupError),
+    /// The data folder is named relative to something.
+    #[error("the data folder {0} must be an absolute path here")]
+    RelativeDataFolder(PathBuf),
+    /// The data folder cannot be made.
+    #[error("the data folder {path} cannot be made: {source}", path = path.display())]
+    DataFolder {
+        /// Which folder.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// What all activities share.
+#[derive(Debug)]
+pub struct Context {
+    /// The ledger.
+    pub database: Database,
+    /// Object storage.
+    pub objects: Objects,
+    /// Where rooms are made.
+    pub sandbox: Sandbox,
+    /// The agents' way to their model.
+    pub gateway: Gateway,
+    /// The model that plans.
+    pub planner: Arc<dyn Planner>,
+    /// The repositories' mirrors.
+    pub mirrors: Mirrors,
+    /// The forges.
+    pub forges: Forges,
+    /// The ticket systems.
+    pub sources: TicketSources,
+    /// The key that proofs are checked with.
+    pub decision_key: DecisionKey,
+    /// This host's id.
+    pub host_id: String,
+    /// The folder for mirrors and workspaces.
+    pub data_dir: PathBuf,
+    /// Who makes commits.
+    pub author: Signature,
+    base_branches: BTreeMap<String, String>,
+}
+
+impl Context {
+    /// Builds all from `parts`. Reaches no other machine.
+    pub fn build(parts: Parts) -> Result<Self, ContextError> {
+        let data_dir = parts.data_dir;
+        if !data_dir.is_absolute() {
+            return Err(ContextError::RelativeDataFolder(data_dir));
+        }
+        crate::workspace::checkout::make_passable(&data_dir.join("workspaces")).map_err(
+            |source| ContextError::DataFolder {
+                path: data_dir.clone(),
+                source,
+            },
+        )?;
+        let flux_lens = Arc::new(FluxLens::new(&parts.flux_lens)?);
+        let base_branches = parts
+            .repositories
+            .into_iter()
+            .filter_map(|repository| Some((repository.url, repository.base_branch?)))
+            .collect();
+        Ok(Self {
+            sandbox: Sandbox::open(&parts.tools, &data_dir.join("room-kit"))?,
+            gateway: Gateway::new(parts.model.agent()?)?,
+            planner: Arc::new(GenaiPlanner::new(parts.model.planner()?)?),
+            mirrors: Mirrors::new(data_dir.join("mirrors")),
+            forges: Forges::new(parts.database.clone(), parts.author.clone()),
+            sources: TicketSources::default().with(FLUX_LENS, flux_lens),
+            database: parts.database,
+            objects: parts.objects,
+            decision_key: parts.decision_key,
+            host_id: parts.host_id,
+            author: parts.author,
+            data_dir,
+            base_branches,
+        })
+    }
+
+    /// The base branch that the configuration names for the repository at `url`, if it names one.
+    pub fn configured_base_branch(&self, url: &str) -> Option<&str> {
+        self.base_branches.get(url).map(String::as_str)
+    }
+}

@@ -1,0 +1,337 @@
+//! One run of the agent, as an activity sees it: what was approved becomes a prompt, Pi works in the sealed room, and what
+//! it left is judged from outside.
+//!
+//! A run may be cut off at any point, and is then tried again in the same workspace and with the same conversation. What it
+//! spent until then counts, and an agent that had finished is not started again: [`record`] remembers both.
+
+mod log_writer;
+mod prompt;
+mod record;
+
+use std::time::{Duration, Instant};
+
+use sallyport_ledger::agent_logs;
+use sallyport_workflows::{
+    ObjectRef,
+    activities::{AgentResult, AgentRun, AgentTask, RunAgent},
+    failure::{kind, shorten},
+    usage::Usage,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::{prompt::Task, record::RunRecord};
+use crate::{
+    agent::{AgentLimits, AgentProgress, AgentRunRequest, Stop, run_pi},
+    context::Context,
+    failure::StepError,
+    gateway::RunLimits,
+    mirror::Mirror,
+    text,
+    workspace::{
+        Workspace,
+        approved::{self, ApprovedSpec},
+        checkout,
+        diff::{self, Collected, CommitPlan},
+    },
+};
+
+/// The most requests to the model in one run.
+const MAXIMUM_REQUESTS: u64 = 500;
+
+/// How often what was spent is written down.
+const RECORD_EVERY: Duration = Duration::from_secs(2);
+
+/// The largest original that is shown to an agent that has to put it back.
+const MAXIMUM_ORIGINAL: u64 = 16 << 10;
+
+/// The longest summary that the workflow keeps, in characters.
+const MAXIMUM_SUMMARY: usize = 500;
+
+/// What a heartbeat of `run_agent` carries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentHeartbeat {
+    /// What the agent is doing, in a few words.
+    pub step: String,
+    /// Tools called by now.
+    pub tool_calls: u64,
+    /// Tokens spent by now, those of interrupted tries included.
+    pub tokens: u64,
+    /// Money spent by now, in millionths of a US dollar, that of interrupted tries included.
+    pub cost_micro_usd: u64,
+    /// How long the run has taken by now, in seconds.
+    pub seconds: u64,
+}
+
+/// Why there is no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunEnd {
+    /// It was cancelled. The room is empty; the run can go on later.
+    Cancelled,
+    /// The step failed.
+    Failed(StepError),
+}
+
+impl<E: Into<StepError>> From<E> for RunEnd {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Runs the agent, or goes on with a run that was cut off, and judges what it left. `heartbeat` is kept up to date.
+pub async fn run_agent(
+    context: &Context,
+    input: &RunAgent,
+    heartbeat: watch::Sender<AgentHeartbeat>,
+    cancel: CancellationToken,
+) -> Result<AgentRun, RunEnd> {
+    let ticket = &input.key.ticket;
+    let approved =
+        approved::load(&context.objects, &ticket.ticket_id, &input.spec, &input.policy).await?;
+    let workspace = Workspace::of(&context.data_dir, ticket);
+    if !workspace.tree().is_dir() {
+        let message = "the workspace is gone from this host; retry, and it is laid out anew";
+        return Err(StepError::fatal(kind::WORKSPACE_LOST, message).into());
+    }
+    let mirror = context
+        .mirrors
+        .with_commit(&input.repository_url, &input.parent_commit)
+        .await?;
+    let path = workspace.root().join(format!("run-{}.json", input.key.sequence));
+    let mut record = RunRecord::load(&path)?;
+    if record.final_text.is_none() {
+        let run = Run {
+            context,
+            input,
+            approved: &approved,
+            workspace: &workspace,
+            mirror: &mirror,
+        };
+        run.work(&mut record, &path, &heartbeat, cancel).await?;
+    }
+    let result = judge(context, input, &approved, &workspace, &mirror).await?;
+    Ok(AgentRun {
+        result,
+        usage: record.usage,
+        summary: shorten(record.final_text.as_deref().unwrap_or_default(), MAXIMUM_SUMMARY),
+    })
+}
+
+struct Run<'a> {
+    context: &'a Context,
+    input: &'a RunAgent,
+    approved: &'a ApprovedSpec,
+    workspace: &'a Workspace,
+    mirror: &'a Mirror,
+}
+
+impl Run<'_> {
+    /// Lets Pi work until it has finished. `record` is written to `path` all the time.
+    async fn work(
+        &self,
+        record: &mut RunRecord,
+        path: &std::path::Path,
+        heartbeat: &watch::Sender<AgentHeartbeat>,
+        cancel: CancellationToken,
+    ) -> Result<(), RunEnd> {
+        let input = self.input;
+        let before = record.clone();
+        let wall = Duration::from_secs(input.seconds.saturating_sub(before.seconds));
+        if wall.is_zero() {
+            return Err(out_of_time(input).into());
+        }
+        let limits = RunLimits {
+            requests: MAXIMUM_REQUESTS.saturating_sub(before.usage.requests),
+            tokens: input.tokens_left.saturating_sub(before.usage.tokens()),
+            cost_micro_usd: input.cost_left_micro_usd.saturating_sub(before.usage.cost_micro_usd),
+            wall,
+        };
+        if limits.requests == 0 || limits.tokens == 0 || limits.cost_micro_usd == 0 {
+            return Err(out_of_budget().into());
+        }
+        let prompt = self.prompt(before.started).await?;
+        let run_dir = self.workspace.run();
+        checkout::remove(&run_dir).await?;
+        checkout::make_passable(&run_dir).map_err(StepError::step)?;
+        let gateway = self.context.gateway.open(&run_dir, limits).map_err(StepError::step)?;
+
+        record.started = true;
+        record.store(path)?;
+        let first_line = agent_logs::next_line(&self.context.database, &input.key).await?;
+        let (log, lines) = mpsc::channel(256);
+        let writer = log_writer::write(
+            self.context.database.clone(),
+            input.key.clone(),
+            first_line,
+            lines,
+        );
+        let (progress, watched) = watch::channel(AgentProgress::default());
+        let request = AgentRunRequest {
+            workspace: self.workspace.tree(),
+            session_dir: self.workspace.session(),
+            session_id: format!("{}-{}", self.workspace.name(), input.key.sequence),
+            run_dir,
+            prompt,
+            scope: self.approved.spec.scope(),
+            limits: AgentLimits {
+                wall,
+                ..AgentLimits::default()
+            },
+            gateway,
+            progress,
+            log,
+            cancel,
+        };
+        let start = Instant::now();
+        let remember = async {
+            let mut every = tokio::time::interval(RECORD_EVERY);
+            loop {
+                every.tick().await;
+                let now = watched.borrow().clone();
+                record.usage = sum(before.usage, now.usage);
+                record.seconds = before.seconds + start.elapsed().as_secs();
+                heartbeat.send_replace(AgentHeartbeat {
+                    step: shorten(&now.step, 200),
+                    tool_calls: now.tool_calls,
+                    tokens: record.usage.tokens(),
+                    cost_micro_usd: record.usage.cost_micro_usd,
+                    seconds: record.seconds,
+                });
+                if let Err(problem) = record.store(path) {
+                    tracing::warn!(%problem, "what a run spent could not be written down");
+                }
+            }
+        };
+        // The log is written as long as there is somebody who writes to it, which `run_pi` ends.
+        let work = async { tokio::join!(run_pi(&self.context.sandbox, request), writer) };
+        let (report, ()) = tokio::select! {
+            done = work => done,
+            () = remember => unreachable!("it never ends"),
+        };
+        let report = report.map_err(StepError::step)?;
+        record.usage = sum(before.usage, report.usage);
+        record.seconds = before.seconds + start.elapsed().as_secs();
+        if report.stop == Stop::Completed {
+            record.final_text = Some(report.final_text);
+        }
+        record.store(path)?;
+        match report.stop {
+            Stop::Completed => Ok(()),
+            Stop::Cancelled => Err(RunEnd::Cancelled),
+            Stop::BudgetExhausted => Err(out_of_budget().into()),
+            Stop::TimedOut => Err(out_of_time(input).into()),
+            Stop::Failed { reason } => {
+                let message = format!("the agent stopped in the middle of its work: {reason}");
+                Err(StepError::transient(kind::AGENT_FAILED, message).into())
+            }
+        }
+    }
+
+    async fn prompt(&self, resumed: bool) -> Result<String, StepError> {
+        let objects = &self.context.objects;
+        let read = async |reference: &ObjectRef| -> Result<String, StepError> {
+            Ok(objects.get_text(reference).await?)
+        };
+        let task = match &self.input.task {
+            AgentTask::Implement => Task::Implement,
+            AgentTask::MendScope { paths } => {
+                let paths = read(paths).await?;
+                let originals = self.originals(&paths).await?;
+                Task::MendScope { paths, originals }
+            }
+            AgentTask::Repair { report } => Task::Repair(read(report).await?),
+            AgentTask::ChangesRequested { comments } => Task::ChangesRequested(read(comments).await?),
+        };
+        let ticket_id = &self.input.key.ticket.ticket_id;
+        Ok(prompt::text(ticket_id, &self.approved.text, &task, resumed))
+    }
+
+    /// What the base commit has at those of `paths`, one a line, that it has: the agent can't look it up, since there is no
+    /// git in its room.
+    async fn originals(&self, paths: &str) -> Result<Vec<(String, String)>, StepError> {
+        let mut originals = Vec::new();
+        for path in paths.lines().take(20) {
+            let base = &self.input.spec.base_commit;
+            let Ok(Some(content)) = self.mirror.read(base, path, MAXIMUM_ORIGINAL).await else {
+                continue;
+            };
+            if let Ok(content) = String::from_utf8(content) {
+                originals.push((path.to_owned(), content));
+            }
+        }
+        Ok(originals)
+    }
+}
+
+/// Judges the workspace from outside, and commits what is in scope.
+async fn judge(
+    context: &Context,
+    input: &RunAgent,
+    approved: &ApprovedSpec,
+    workspace: &Workspace,
+    mirror: &Mirror,
+) -> Result<AgentResult, StepError> {
+    let message = text::commit_message(
+        &input.key.ticket,
+        &approved.spec,
+        &input.summary,
+        &input.spec.revision,
+    );
+    let scope = approved.spec.scope();
+    let plan = CommitPlan {
+        base: &input.spec.base_commit,
+        parent: &input.parent_commit,
+        scope: &scope,
+        message: &message,
+        author: &context.author,
+        at: input.committed_at,
+    };
+    Ok(match diff::collect(mirror, workspace, &plan).await? {
+        Collected::NoChanges => AgentResult::NoChanges,
+        Collected::OutOfScope { paths } => {
+            let first = paths.first().map(|path| shorten(path, 200));
+            let mut list = paths.join("\n");
+            list.push('\n');
+            AgentResult::OutOfScope {
+                count: u32::try_from(paths.len()).unwrap_or(u32::MAX),
+                first: first.unwrap_or_default(),
+                paths: context.objects.put(list).await?,
+            }
+        }
+        Collected::Committed {
+            commit,
+            diff,
+            files,
+        } => {
+            mirror.keep(workspace.name(), input.key.sequence, &commit).await?;
+            AgentResult::Committed {
+                diff: context.objects.put(diff).await?,
+                commit,
+                files,
+            }
+        }
+    })
+}
+
+fn sum(mut one: Usage, other: Usage) -> Usage {
+    one += other;
+    one
+}
+
+fn out_of_time(input: &RunAgent) -> StepError {
+    let message = format!(
+        "the agent's {} seconds are used up and it had not finished; raise `agent_seconds`, or make the ticket smaller",
+        input.seconds
+    );
+    StepError::fatal(kind::AGENT_TIMEOUT, message)
+}
+
+fn out_of_budget() -> StepError {
+    let message = "the agent used up what the ticket may spend on models; an admin can raise the budget";
+    StepError::fatal(kind::BUDGET, message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! The model gateway: the one way out of an agent's room.
+//!
+//! For each run it serves HTTP on a Unix socket of its own. It knows the vendor's key, and the room does not. It lets through
+//! one kind of request (`request`) to one model, and counts what that costs (`budget`): before a request is passed on,
+//! the most that it can cost is set aside, and without that much left it is refused. What it cost in the end is read
+//! from the vendor's answer (`meter`); an answer that does not say is charged with all that was set aside.
+//!
+//! A vendor is a variant of [`Vendor`]; what is particular to it is in `request` and `meter`.
+
+mod budget;
+mod config;
+mod meter;
+mod price;
+mod proxy;
+mod refusal;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fs::{self, File, Permissions},
+    io,
+    os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use sallyport_workflows::usage::Usage;
+use tokio::{net::UnixListener, task::JoinHandle, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{budget::Budget, proxy::Run};
+pub use self::{
+    config::{ModelConfig, RetryPolicy, Vendor},
+    price::{Price, price_of},
+};
+use crate::sandbox::{ROOM_UID, runs_as_root};
+
+/// The socket's name in its folder.
+pub const SOCKET: &str = "gw.sock";
+
+/// What one run may spend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunLimits {
+    /// Requests to the model.
+    pub requests: u64,
+    /// Tokens, input and output together.
+    pub tokens: u64,
+    /// Money, in millionths of a US dollar.
+    pub cost_micro_usd: u64,
+    /// Time, from when the gateway is opened.
+    pub wall: Duration,
+}
+
+/// What a run spent, and what it was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GatewayReport {
+    /// What was spent.
+    pub usage: Usage,
+    /// Requests that were passed on to the vendor.
+    pub requests: u64,
+    /// Requests that were not: not allowed, or over the budget.
+    pub refused: u64,
+    /// Whether a request was refused because the budget is used up.
+    pub budget_exhausted: bool,
+    /// The last failure that was the vendor's, or of the way there, and that no further try mended.
+    pub upstream_error: Option<String>,
+}
+
+/// The gateway cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Money cannot be counted.
+    #[error(
+        "no price is known for the model `{model}`, so its cost cannot be limited; \
+         set its price in the configuration, in US dollars per million tokens"
+    )]
+    UnknownPrice {
+        /// The model.
+        model: String,
+    },
+    /// The configured address is none.
+    #[error("`{url}` is no address of a model's vendor: {reason}")]
+    BadAddress {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The HTTP client cannot be made.
+    #[error("cannot make the HTTP client for the model's vendor: {0}")]
+    Client(#[source] reqwest::Error),
+    /// The socket cannot be made.
+    #[error("cannot make the model gateway's socket in {folder}: {source}")]
+    Socket {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Opens a [`RunGateway`] for each run.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    config: Arc<ModelConfig>,
+    price: Price,
+    client: reqwest::Client,
+}
+
+impl Gateway {
+    /// A gateway to the configured model. Refuses a model without a price: its cost could not be limited.
+    pub fn new(config: ModelConfig) -> Result<Self, GatewayError> {
+        let price = config
+            .price
+            .or_else(|| price_of(&config.model))
+            .ok_or_else(|| GatewayError::UnknownPrice {
+                model: config.model.clone(),
+            })?;
+        config.endpoint()?;
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("sallyport/", env!("CARGO_PKG_VERSION")))
+            // The key goes to the configured address and nowhere else.
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(15))
+            .read_timeout(Duration::from_secs(300))
+            .build()
+            .map_err(GatewayError::Client)?;
+        Ok(Self {
+            config: Arc::new(config),
+            price,
+            client,
+        })
+    }
+
+    /// What the gateway is configured with.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Starts to serve one run. The socket is in a new folder `gw` in `folder`, which must be the run's own; as root,
+    /// everybody must be able to pass the folders above.
+    pub fn open(&self, folder: &Path, limits: RunLimits) -> Result<RunGateway, GatewayError> {
+        let folder = folder.join("gw");
+        let failed = |source| GatewayError::Socket {
+            folder: folder.clone(),
+            source,
+        };
+        let listener = listen(&folder).map_err(failed)?;
+        let deadline = Instant::now() + limits.wall;
+        let run = Arc::new(Run {
+            config: Arc::clone(&self.config),
+            client: self.client.clone(),
+            budget: Budget::new(limits, self.price),
+            deadline,
+            closed: CancellationToken::new(),
+            answers: TaskTracker::new(),
+        });
+        let closed = run.closed.clone();
+        let server = axum::serve(listener, proxy::router(Arc::clone(&run)))
+            .with_graceful_shutdown(async move { closed.cancelled().await });
+        let server = tokio::spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "a run's model gateway ended");
+            }
+        });
+        Ok(RunGateway {
+            run,
+            folder,
+            server,
+        })
+    }
+}
+
+/// The gateway of one run. Dropping it ends it; [`finish`](Self::finish) also waits until all is counted.
+#[derive(Debug)]
+pub struct RunGateway {
+    run: Arc<Run>,
+    folder: PathBuf,
+    server: JoinHandle<()>,
+}
+
+impl RunGateway {
+    /// The folder with the socket [`SOCKET`] and nothing else.
+    pub fn socket_dir(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What the gateway is configured with.
+    pub fn config(&self) -> &ModelConfig {
+        &self.run.config
+    }
+
+    /// What is spent by now.
+    pub fn usage(&self) -> Usage {
+        self.run.budget.report().usage
+    }
+
+    /// Whether a request was refused because the budget is used up.
+    pub fn budget_exhausted(&self) -> bool {
+        self.run.budget.report().budget_exhausted
+    }
+
+    /// Cuts what is still being answered, ends, and says what the run spent.
+    pub async fn finish(self) -> GatewayReport {
+        self.run.closed.cancel();
+        self.run.answers.close();
+        self.run.answers.wait().await;
+        self.run.budget.report()
+    }
+}
+
+impl Drop for RunGateway {
+    fn drop(&mut self) {
+        self.run.closed.cancel();
+        self.server.abort();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn listen(folder: &Path) -> io::Result<UnixListener> {
+    if folder.exists() {
+        // Left by a worker that was killed.
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir_all(folder)?;
+    let opened = File::open(folder)?;
+    // A socket's path may have 107 bytes, and data folders lie deep. This name of the same folder is short.
+    let short = format!("/proc/self/fd/{}/{SOCKET}", opened.as_raw_fd());
+    let listener = UnixListener::bind(short)?;
+    let socket = folder.join(SOCKET);
+    if runs_as_root() {
+        std::os::unix::fs::chown(folder, None, Some(ROOM_UID))?;
+        std::os::unix::fs::chown(&socket, None, Some(ROOM_UID))?;
+        fs::set_permissions(&socket, Permissions::from_mode(0o660))?;
+        fs::set_permissions(folder, Permissions::from_mode(0o750))?;
+    } else {
+        fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
+        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+    }
+    Ok(listener)
+}

@@ -1,0 +1,355 @@
+//! Serving a run's requests, and passing them on.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+    routing::post,
+};
+use futures::StreamExt as _;
+use secrecy::ExposeSecret as _;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    ModelConfig, Vendor,
+    budget::{Budget, Reservation},
+    meter::Meter,
+    refusal::Refusal,
+    request::{self, LARGEST_BODY, Request},
+};
+
+/// How much of a vendor's error message is passed on.
+const LONGEST_ERROR: usize = 2000;
+
+/// Betas of Anthropic's that change only how an answer is streamed or thought about.
+const ALLOWED_BETAS: &[&str] = &[
+    "fine-grained-tool-streaming-2025-05-14",
+    "interleaved-thinking-2025-05-14",
+];
+
+/// One run's gateway.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) config: Arc<ModelConfig>,
+    pub(super) client: reqwest::Client,
+    pub(super) budget: Budget,
+    pub(super) deadline: Instant,
+    /// Says that the run is over.
+    pub(super) closed: CancellationToken,
+    /// What is being answered.
+    pub(super) answers: TaskTracker,
+}
+
+pub(super) fn router(run: Arc<Run>) -> Router {
+    Router::new()
+        .route(run.config.vendor.path(), post(serve))
+        .fallback(refuse_path)
+        .method_not_allowed_fallback(refuse_path)
+        .with_state(run)
+}
+
+async fn refuse_path(State(run): State<Arc<Run>>) -> Response {
+    run.budget.refuse();
+    let message = format!("this gateway serves only POST {}", run.config.vendor.path());
+    Refusal::new(StatusCode::NOT_FOUND, message).into_response(run.config.vendor)
+}
+
+async fn serve(State(run): State<Arc<Run>>, headers: HeaderMap, body: Body) -> Response {
+    let vendor = run.config.vendor;
+    let refused = |refusal: Refusal| {
+        tracing::warn!(reason = %refusal.message, "the model gateway refused a request");
+        run.budget.refuse();
+        refusal.into_response(vendor)
+    };
+    let body = match axum::body::to_bytes(body, LARGEST_BODY).await {
+        Ok(body) => body,
+        Err(_) => {
+            let message = format!("the body is larger than {LARGEST_BODY} bytes or broke off");
+            return refused(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+        }
+    };
+    let request = match request::check(&run.config, &body) {
+        Ok(request) => request,
+        Err(refusal) => return refused(refusal),
+    };
+    drop(body);
+    if Instant::now() >= run.deadline {
+        return refused(Refusal::forbidden("this run's time is up"));
+    }
+    let reservation = match run
+        .budget
+        .reserve(request.input_tokens, request.output_tokens)
+    {
+        Ok(reservation) => reservation,
+        // Counted by the budget itself. Pi does not try again after a 402 that speaks of a budget.
+        Err(exhausted) => {
+            tracing::warn!(reason = %exhausted, "the model gateway refused a request");
+            return Refusal::new(StatusCode::PAYMENT_REQUIRED, exhausted.to_string())
+                .into_response(vendor);
+        }
+    };
+    // In a task of its own: what a client that hangs up leaves behind must still be counted.
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let task_run = Arc::clone(&run);
+    run.answers.spawn(async move {
+        let run = task_run;
+        let work = async {
+            match ask(&run, &request, &headers).await {
+                Ok(response) => pass_on(response, vendor, request.streamed, reservation, answer).await,
+                Err(failure) => {
+                    if failure.unbilled {
+                        reservation.release();
+                    }
+                    run.budget.upstream_failed(failure.refusal.message.clone());
+                    tracing::warn!(reason = %failure.refusal.message, "the model's vendor did not answer");
+                    let _ = answer.send(failure.refusal.into_response(vendor));
+                }
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = tokio::time::sleep_until(run.deadline) => {}
+            () = run.closed.cancelled() => {}
+        }
+    });
+    answered
+        .await
+        .unwrap_or_else(|_| Refusal::forbidden("this run is over").into_response(vendor))
+}
+
+/// No answer to pass on.
+struct Failure {
+    refusal: Refusal,
+    /// Whether the vendor cannot have charged for it.
+    unbilled: bool,
+}
+
+impl Failure {
+    fn new(status: StatusCode, unbilled: bool, message: impl Into<String>) -> Self {
+        Self {
+            refusal: Refusal::new(status, message),
+            unbilled,
+        }
+    }
+}
+
+/// Asks the vendor, again if need be, until there is an answer to pass on.
+async fn ask(
+    run: &Run,
+    request: &Request,
+    headers: &HeaderMap,
+) -> Result<reqwest::Response, Failure> {
+    let url = run
+        .config
+        .endpoint()
+        .map_err(|error| Failure::new(StatusCode::BAD_GATEWAY, true, error.to_string()))?;
+    let headers = outgoing_headers(&run.config, headers).ok_or_else(|| {
+        Failure::new(
+            StatusCode::BAD_GATEWAY,
+            true,
+            "the configured key cannot stand in a header",
+        )
+    })?;
+    let retry = &run.config.retry;
+    let mut delay = retry.first_delay;
+    let mut attempt = 1;
+    loop {
+        let sent = run
+            .client
+            .post(url.clone())
+            .headers(headers.clone())
+            .body(request.body.clone())
+            .send()
+            .await;
+        let (failure, wait) = match sent {
+            Ok(response) if response.status().is_success() => return Ok(response),
+            Ok(response) => {
+                let (status, wait) = (response.status(), retry_after(response.headers()));
+                let failure = vendors_refusal(&run.config, response).await;
+                if !(status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS) {
+                    return Err(failure);
+                }
+                (failure, wait)
+            }
+            Err(error) => {
+                // What broke off after the connection was made may have been charged for.
+                let unbilled = error.is_connect();
+                let message = format!(
+                    "the model's vendor cannot be reached: {}",
+                    sources(&error.without_url())
+                );
+                (
+                    Failure::new(StatusCode::BAD_GATEWAY, unbilled, message),
+                    None,
+                )
+            }
+        };
+        let pause = wait.unwrap_or(delay);
+        if attempt >= retry.attempts || pause > retry.longest_delay {
+            return Err(failure);
+        }
+        tracing::info!(attempt, pause_ms = pause.as_millis() as u64, reason = %failure.refusal.message, "asking the model's vendor again");
+        sleep(pause).await;
+        attempt += 1;
+        delay = (delay * 2).min(retry.longest_delay);
+    }
+}
+
+/// What is sent along: nothing of the room's but the version of the protocol.
+fn outgoing_headers(config: &ModelConfig, incoming: &HeaderMap) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    let key = config.api_key.expose_secret();
+    let (name, value) = match config.vendor {
+        Vendor::Anthropic => (HeaderName::from_static("x-api-key"), key.to_owned()),
+        Vendor::OpenAi => (header::AUTHORIZATION, format!("Bearer {key}")),
+    };
+    let mut value = HeaderValue::from_str(&value).ok()?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    if config.vendor == Vendor::Anthropic {
+        headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
+        let asked = incoming
+            .get_all("anthropic-beta")
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        let betas: Vec<&str> = asked
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .filter(|beta| ALLOWED_BETAS.contains(beta))
+            .collect();
+        if !betas.is_empty() {
+            headers.insert(
+                "anthropic-beta",
+                HeaderValue::from_str(&betas.join(",")).ok()?,
+            );
+        }
+    }
+    Some(headers)
+}
+
+/// The pause that the vendor asks for, in seconds or until a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = chrono::DateTime::parse_from_rfc2822(value).ok()?;
+    Some(
+        SystemTime::from(date)
+            .duration_since(SystemTime::now())
+            .unwrap_or_default(),
+    )
+}
+
+/// An error of the vendor's, as the room may see it.
+async fn vendors_refusal(config: &ModelConfig, response: reqwest::Response) -> Failure {
+    let status = response.status();
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        // The vendor's own words may quote the key.
+        let message = format!(
+            "the model's vendor refused the gateway's key ({})",
+            status.as_u16()
+        );
+        return Failure::new(status, true, message);
+    }
+    let mut said = Vec::new();
+    let mut body = response.bytes_stream();
+    while let Some(Ok(part)) = body.next().await {
+        said.extend_from_slice(&part);
+        if said.len() > LONGEST_ERROR {
+            break;
+        }
+    }
+    let said = String::from_utf8_lossy(&said).replace(config.api_key.expose_secret(), "[key]");
+    let said: String = match serde_json::from_str::<serde_json::Value>(&said) {
+        Ok(body) => body["error"]["message"]
+            .as_str()
+            .unwrap_or(&said)
+            .to_owned(),
+        Err(_) => said,
+    };
+    let said: String = said.chars().take(LONGEST_ERROR).collect();
+    // 408 and 409 would make Pi's client try again by itself.
+    let shown = if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
+        StatusCode::BAD_REQUEST
+    } else {
+        status
+    };
+    Failure::new(
+        shown,
+        true,
+        format!("the model's vendor answered {}: {said}", status.as_u16()),
+    )
+}
+
+/// An error with its causes, on one line.
+fn sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Passes the vendor's answer on as it comes, and counts it when it has ended.
+async fn pass_on(
+    response: reqwest::Response,
+    vendor: Vendor,
+    streamed: bool,
+    reservation: Reservation,
+    answer: tokio::sync::oneshot::Sender<Response>,
+) {
+    let (parts, passed) = mpsc::channel::<Result<Bytes, std::io::Error>>(16);
+    let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
+    let mut passed_on = Response::new(Body::from_stream(ReceiverStream::new(passed)));
+    *passed_on.status_mut() = response.status();
+    if let Some(content_type) = content_type {
+        passed_on
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, content_type);
+    }
+    if answer.send(passed_on).is_err() {
+        return;
+    }
+    let mut meter = Meter::new(vendor, streamed);
+    let mut body = response.bytes_stream();
+    while let Some(part) = body.next().await {
+        match part {
+            Ok(part) => {
+                meter.push(&part);
+                // The client hung up: stop the vendor too, by dropping the connection.
+                if parts.send(Ok(part)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                let _ = parts
+                    .send(Err(std::io::Error::other(error.without_url())))
+                    .await;
+                return;
+            }
+        }
+    }
+    // An answer that does not say what it cost is charged with what was set aside, when the reservation is dropped.
+    if let Some(used) = meter.finish() {
+        reservation.settle(used);
+    }
+}

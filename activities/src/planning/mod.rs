@@ -1,0 +1,14 @@
+//! Planning: from a ticket and a repository to a SPEC that a person can decide about.
+//!
+//! | to find | look in |
+//! | --- | --- |
+//! | what the planner is shown | [`context`] |
+//! | how a model is asked | [`model`] |
+//! | the conversation, and what counts as a SPEC | [`plan`], [`answer`] |
+//! | SPEC.md | [`render`] |
+
+pub mod answer;
+pub mod context;
+pub mod model;
+pub mod plan;
+pub mod render;

@@ -1,0 +1,383 @@
+//! Asking a model, behind a trait of one method, so that the planner does not depend on how.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use genai::{
+    Client, ModelIden, ServiceTarget,
+    adapter::AdapterKind,
+    chat::{
+        ChatMessage, ChatOptions, ChatRequest, ChatResponse, ChatResponseFormat, JsonSpec,
+    },
+    resolver::{AuthData, Endpoint},
+    webc,
+};
+use sallyport_workflows::{failure::shorten, usage::Usage};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+
+use crate::{
+    failure::{scrub, without_secret},
+    gateway::{ModelConfig, Price, Vendor, price_of},
+};
+
+/// The most tokens that one answer may have.
+pub const MAXIMUM_OUTPUT_TOKENS: u32 = 16_000;
+
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// One message of the conversation with the planner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// What the planner is for.
+    System(String),
+    /// Ours.
+    User(String),
+    /// The planner's.
+    Assistant(String),
+}
+
+impl Turn {
+    /// The words.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::System(text) | Self::User(text) | Self::Assistant(text) => text,
+        }
+    }
+}
+
+/// A model's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The text: JSON, if the vendor keeps its word.
+    pub text: String,
+    /// Whether it was cut because it was too long.
+    pub cut: bool,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// No answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// The vendor will refuse the same request again.
+    #[error("the model's vendor refused the planner's request ({status}): {reason}; check [model] in sallyport.toml")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What the vendor said, shortened.
+        reason: String,
+    },
+    /// The vendor is busy or in trouble.
+    #[error("the model's vendor has no answer now ({status}): {reason}")]
+    Busy {
+        /// The HTTP status.
+        status: u16,
+        /// What the vendor said, shortened.
+        reason: String,
+        /// How long it asks us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// There was no answer, or none that could be read.
+    #[error("the model's vendor could not be reached, or its answer could not be read: {reason}")]
+    Unreachable {
+        /// Why.
+        reason: String,
+    },
+    /// The planner cannot be used as it is configured.
+    #[error("the planner cannot be set up: {reason}; check [model] in sallyport.toml")]
+    Configuration {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A model that plans.
+pub trait Planner: Send + Sync + std::fmt::Debug {
+    /// The answer to `conversation`, which ends with a user's turn. The answer should satisfy `schema`. Asks once.
+    fn ask<'a>(
+        &'a self,
+        conversation: &'a [Turn],
+        schema: &'a Value,
+    ) -> BoxFuture<'a, Result<Answer, ModelError>>;
+
+    /// What its tokens cost.
+    fn price(&self) -> Price;
+}
+
+/// A model that is asked over HTTP.
+pub struct GenaiPlanner {
+    client: Client,
+    config: ModelConfig,
+    target: ServiceTarget,
+    price: Price,
+}
+
+impl std::fmt::Debug for GenaiPlanner {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The client and the target hold the key.
+        formatter
+            .debug_struct("GenaiPlanner")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl GenaiPlanner {
+    /// The planner that `config` names. A model without a price is refused: its cost could not be limited.
+    pub fn new(config: ModelConfig) -> Result<Self, ModelError> {
+        let configuration = |reason: String| ModelError::Configuration { reason };
+        let price = config
+            .price
+            .or_else(|| price_of(&config.model))
+            .ok_or_else(|| configuration(format!("no price is known for `{}`", config.model)))?;
+        // The key goes to the configured address and nowhere else, and Temporal alone tries again.
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(15))
+            .timeout(ANSWER_TIMEOUT)
+            .build()
+            .map_err(|error| configuration(error.to_string()))?;
+        let client = Client::builder()
+            .with_reqwest(http)
+            .build()
+            .map_err(|error| configuration(error.to_string()))?;
+        let adapter = match config.vendor {
+            Vendor::Anthropic => AdapterKind::Anthropic,
+            Vendor::OpenAi => AdapterKind::OpenAI,
+        };
+        let target = ServiceTarget {
+            endpoint: Endpoint::from_owned(base_url(&config)?),
+            auth: AuthData::from_single(config.api_key.expose_secret()),
+            model: ModelIden::new(adapter, config.model.clone()),
+        };
+        Ok(Self {
+            client,
+            config,
+            target,
+            price,
+        })
+    }
+
+    fn problem(&self, error: &genai::Error) -> ModelError {
+        let clean = |text: &str| {
+            shorten(&scrub(&without_secret(text, &self.config.api_key)), 300)
+        };
+        let Some(status) = error.status() else {
+            return ModelError::Unreachable {
+                reason: clean(&unreachable_reason(error)),
+            };
+        };
+        let reason = clean(&vendor_words(error));
+        let status = status.as_u16();
+        let busy = matches!(status, 408 | 409 | 425 | 429) || status >= 500;
+        // Nothing is left on the account: waiting does not fill it.
+        if !busy || reason.contains("insufficient_quota") {
+            return ModelError::Refused { status, reason };
+        }
+        ModelError::Busy {
+            status,
+            reason,
+            retry_after: error.headers().and_then(|headers| {
+                let seconds = headers.get("retry-after")?.to_str().ok()?.trim();
+                seconds.parse().ok().map(Duration::from_secs)
+            }),
+        }
+    }
+}
+
+impl Planner for GenaiPlanner {
+    fn ask<'a>(
+        &'a self,
+        conversation: &'a [Turn],
+        schema: &'a Value,
+    ) -> BoxFuture<'a, Result<Answer, ModelError>> {
+        Box::pin(async move {
+            let messages = conversation.iter().map(|turn| match turn {
+                Turn::System(text) => ChatMessage::system(text),
+                Turn::User(text) => ChatMessage::user(text),
+                Turn::Assistant(text) => ChatMessage::assistant(text),
+            });
+            let request = ChatRequest::new(messages.collect());
+            let format = JsonSpec::new("spec", schema.clone());
+            let options = ChatOptions::default()
+                .with_max_tokens(MAXIMUM_OUTPUT_TOKENS)
+                .with_response_format(ChatResponseFormat::JsonSpec(format));
+            let response = self
+                .client
+                .exec_chat(self.target.clone(), request, Some(&options))
+                .await
+                .map_err(|error| self.problem(&error))?;
+            Ok(Answer {
+                cut: response
+                    .stop_reason
+                    .as_ref()
+                    .is_some_and(genai::chat::StopReason::is_max_tokens),
+                usage: usage(&response, &self.price),
+                text: response.into_texts().concat(),
+            })
+        })
+    }
+
+    fn price(&self) -> Price {
+        self.price
+    }
+}
+
+/// The vendor's address, as genai wants it: with the version, and with a slash at its end.
+fn base_url(config: &ModelConfig) -> Result<String, ModelError> {
+    let bad = |reason: String| ModelError::Configuration {
+        reason: format!("`{}` is no address: {reason}", scrub(&config.base_url)),
+    };
+    let mut url = reqwest::Url::parse(&config.base_url).map_err(|error| bad(error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad("it must begin with http:// or https://".to_owned()));
+    }
+    let mut path = url.path().trim_end_matches('/').to_owned();
+    if path.is_empty() || (config.vendor == Vendor::Anthropic && !path.ends_with("/v1")) {
+        path.push_str("/v1");
+    }
+    url.set_path(&format!("{path}/"));
+    Ok(url.into())
+}
+
+/// genai counts cached input as part of the input, whatever the vendor does.
+fn usage(response: &ChatResponse, price: &Price) -> Usage {
+    let count = |tokens: Option<i32>| u64::try_from(tokens.unwrap_or(0)).unwrap_or(0);
+    let details = response.usage.prompt_tokens_details.as_ref();
+    let read = count(details.and_then(|details| details.cached_tokens));
+    let written = count(details.and_then(|details| details.cache_creation_tokens));
+    let mut usage = Usage {
+        requests: 1,
+        input_tokens: count(response.usage.prompt_tokens).saturating_sub(read + written),
+        output_tokens: count(response.usage.completion_tokens),
+        cache_read_tokens: read,
+        cache_write_tokens: written,
+        cost_micro_usd: 0,
+    };
+    usage.cost_micro_usd = price.cost_micro_usd(&usage);
+    usage
+}
+
+/// What the vendor says about a refusal: `error.message` and `error.code` or `error.type` of its JSON.
+fn vendor_words(error: &genai::Error) -> String {
+    let body = match error {
+        genai::Error::HttpError { body, .. } => body,
+        genai::Error::WebModelCall { webc_error, .. }
+        | genai::Error::WebAdapterCall { webc_error, .. } => match webc_error {
+            webc::Error::ResponseFailedStatus { body, .. } => body,
+            _ => return "no reason given".to_owned(),
+        },
+        _ => return "no reason given".to_owned(),
+    };
+    let json: Value = serde_json::from_str(body).unwrap_or(Value::Null);
+    let said = &json["error"];
+    let code = said["code"].as_str().or_else(|| said["type"].as_str());
+    match (said["message"].as_str(), code) {
+        (Some(message), Some(code)) => format!("{message} ({code})"),
+        (Some(message), None) => message.to_owned(),
+        _ => "no reason given".to_owned(),
+    }
+}
+
+/// genai's own words may hold the whole request; these don't.
+fn unreachable_reason(error: &genai::Error) -> String {
+    let web = match error {
+        genai::Error::WebModelCall { webc_error, .. }
+        | genai::Error::WebAdapterCall { webc_error, .. } => webc_error,
+        genai::Error::ChatResponseGeneration { cause, .. } => return cause.clone(),
+        _ => return "the answer is not what the vendor documents".to_owned(),
+    };
+    match web {
+        webc::Error::Reqwest(error) => {
+            let mut reason = error.to_string();
+            let mut source = std::error::Error::source(error);
+            while let Some(inner) = source {
+                reason.push_str(&format!(": {inner}"));
+                source = inner.source();
+            }
+            reason
+        }
+        webc::Error::ResponseFailedNotJson { content_type, .. } => {
+            format!("the answer is `{content_type}` and not JSON")
+        }
+        webc::Error::ResponseFailedInvalidJson { cause, .. } => {
+            format!("the answer is broken JSON: {cause}")
+        }
+        _ => "the answer is not what the vendor documents".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sallyport_test_support::scripted_model::{
+        PlanAnswer, Scenario, ScriptedModel, Usage as ScriptedUsage,
+    };
+
+    use super::*;
+    use crate::planning::answer::{schema, tests::good};
+
+    fn planner(model: &ScriptedModel, vendor: Vendor, key: &str) -> GenaiPlanner {
+        let mut config = ModelConfig::new(vendor, "claude-sonnet-4-5", key.into());
+        config.base_url = model.base_url().to_owned();
+        GenaiPlanner::new(config).unwrap()
+    }
+
+    fn conversation() -> Vec<Turn> {
+        vec![Turn::System("You plan.".into()), Turn::User("Plan it.".into())]
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn both_vendors_answer_with_what_was_asked_for_and_what_it_cost() {
+        let mut answer = PlanAnswer::json(good());
+        answer.usage = Some(ScriptedUsage { input: 1000, output: 200, cached: 400 });
+        let model = ScriptedModel::start(Scenario::new().plan([answer]), "key").unwrap();
+        for vendor in [Vendor::Anthropic, Vendor::OpenAi] {
+            let planner = planner(&model, vendor, "key");
+            let answer = planner.ask(&conversation(), &schema()).await.unwrap();
+            assert_eq!(serde_json::from_str::<Value>(&answer.text).unwrap(), good());
+            assert!(!answer.cut);
+            let usage = answer.usage;
+            assert_eq!(
+                (usage.requests, usage.input_tokens, usage.output_tokens, usage.cache_read_tokens),
+                (1, 600, 200, 400),
+                "{vendor:?}"
+            );
+            // 3, 15 and 0.3 dollars a million.
+            assert_eq!(usage.cost_micro_usd, 1800 + 3000 + 120);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_wrong_key_is_final_and_shown_nowhere() {
+        let model = ScriptedModel::start(Scenario::new().plan([PlanAnswer::json(good())]), "key").unwrap();
+        for vendor in [Vendor::Anthropic, Vendor::OpenAi] {
+            let error = planner(&model, vendor, "hush-hush").ask(&conversation(), &schema()).await.unwrap_err();
+            assert!(matches!(error, ModelError::Refused { status: 401, .. }), "{error}");
+            assert!(!format!("{error} {error:?}").contains("hush-hush"));
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nobody_there_may_be_mended_by_waiting() {
+        let model = ScriptedModel::start(Scenario::new(), "key").unwrap();
+        let planner = planner(&model, Vendor::OpenAi, "key");
+        drop(model);
+        let error = planner.ask(&conversation(), &schema()).await.unwrap_err();
+        assert!(matches!(error, ModelError::Unreachable { .. }), "{error}");
+    }
+
+    #[test]
+    fn addresses_get_their_version() {
+        let address = |vendor, base: &str| {
+            let mut config = ModelConfig::new(vendor, "gpt-5", "key".into());
+            config.base_url = base.to_owned();
+            base_url(&config)
+        };
+        assert_eq!(address(Vendor::Anthropic, "http://h").unwrap(), "http://h/v1/");
+        assert_eq!(address(Vendor::OpenAi, "http://h/v1").unwrap(), "http://h/v1/");
+        assert_eq!(address(Vendor::OpenAi, "http://h/openai/").unwrap(), "http://h/openai/");
+        assert!(address(Vendor::OpenAi, "h").is_err());
+    }
+}

@@ -1,0 +1,199 @@
+//! SPEC.md: a pure function of the ticket's id and the SPEC's data. People approve this text, and its hash is in the
+//! revision; so the same data must always give the same bytes.
+//!
+//! The words come from a model that has read untrusted text. They can't forge a section: texts of several lines are
+//! quoted as a whole, and everything else is brought into one line.
+
+use std::fmt::Write as _;
+
+use sallyport_workflows::spec::{FileChange, Spec};
+
+/// The text of `spec` for the ticket `ticket_id`.
+pub fn spec_markdown(ticket_id: &str, spec: &Spec) -> String {
+    let mut text = format!("# Ticket {}: {}\n", one_line(ticket_id), one_line(&spec.title));
+    section(&mut text, "Problem statement", &quoted(&spec.problem));
+    section(&mut text, "Proposed solution", &quoted(&spec.solution));
+    let files: String = spec
+        .files
+        .iter()
+        .map(|file| {
+            let change = match file.change {
+                FileChange::Create => "create",
+                FileChange::Modify => "modify",
+                FileChange::Delete => "delete",
+            };
+            let path = code(file.path.as_str());
+            format!("- {path} ({change}): {}\n", one_line(&file.reason))
+        })
+        .collect();
+    section(&mut text, "Files to modify", &files);
+    let mut steps = String::new();
+    for (number, step) in (1..).zip(&spec.plan) {
+        // Writing to a string does not fail.
+        let _ = writeln!(steps, "{number}. {}", one_line(step));
+    }
+    section(&mut text, "Implementation plan", &steps);
+    section(&mut text, "Testing strategy", &list("- ", &spec.testing));
+    section(&mut text, "Verification checklist", &list("- [ ] ", &spec.checklist));
+    section(&mut text, "Risks and mitigations", &list("- ", &spec.risks));
+    section(&mut text, "Confidence", &format!("{} %\n", percent(spec.confidence)));
+    text
+}
+
+/// A share from 0 to 1 in per cent.
+pub fn percent(share: f64) -> u8 {
+    // Clamped, so nothing is cut.
+    (share.clamp(0.0, 1.0) * 100.0).round() as u8
+}
+
+fn section(text: &mut String, title: &str, content: &str) {
+    let content = if content.is_empty() { "None.\n" } else { content };
+    let _ = write!(text, "\n## {title}\n\n{content}");
+}
+
+fn list(bullet: &str, items: &[String]) -> String {
+    items.iter().map(|item| format!("{bullet}{}\n", one_line(item))).collect()
+}
+
+/// `text` in one line, as words and nothing else at its beginning.
+pub fn one_line(text: &str) -> String {
+    let visible: String = visible(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    let first_word = visible.split(' ').next().unwrap_or_default();
+    let numbered = first_word
+        .strip_suffix(['.', ')'])
+        .is_some_and(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()));
+    // What would begin a heading, a quotation, a list, a table or HTML.
+    if visible.starts_with(['#', '>', '-', '+', '*', '|', '=', '~', '<']) && !is_emphasis(&visible) {
+        return format!("\\{visible}");
+    }
+    if numbered {
+        let dot = first_word.len() - 1;
+        return format!("{}\\{}", &visible[..dot], &visible[dot..]);
+    }
+    visible
+}
+
+/// `*so*` or `**so**` is no list.
+fn is_emphasis(text: &str) -> bool {
+    text.strip_prefix("**")
+        .or_else(|| text.strip_prefix('*'))
+        .is_some_and(|rest| !rest.starts_with([' ', '*']) && rest.contains('*'))
+}
+
+/// A text of several lines as a quotation: whatever is in it, headings, fences or HTML, ends with it.
+pub fn quoted(text: &str) -> String {
+    visible(text)
+        .trim()
+        .lines()
+        .map(|line| {
+            let line = line.trim_end();
+            if line.is_empty() { ">\n".to_owned() } else { format!("> {line}\n") }
+        })
+        .collect()
+}
+
+/// `text` as code in a line, whatever ticks it has.
+pub fn code(text: &str) -> String {
+    let text = one_line_of_code(text);
+    let longest = text
+        .split(|letter| letter != '`')
+        .map(str::len)
+        .max()
+        .unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    if longest > 0 { format!("{fence} {text} {fence}") } else { format!("{fence}{text}{fence}") }
+}
+
+fn one_line_of_code(text: &str) -> String {
+    visible(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Without control characters and without what turns the direction of writing or shows nothing at all; a comment of HTML,
+/// which nobody would see, is shown.
+fn visible(text: &str) -> String {
+    let text: String = text
+        .replace("\r\n", "\n")
+        .chars()
+        .filter(|letter| {
+            let hidden = matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
+            !hidden && (!letter.is_control() || matches!(letter, '\n' | '\t'))
+        })
+        .collect();
+    text.replace("<!--", "&lt;!--")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sallyport_workflows::{scope::RepositoryPath, spec::SpecFile};
+
+    use super::*;
+    use crate::testing::golden;
+
+    pub(crate) fn spec() -> Spec {
+        let file = |path: &str, change, reason: &str| SpecFile {
+            path: RepositoryPath::try_from(path.to_owned()).unwrap(),
+            change,
+            reason: reason.to_owned(),
+        };
+        Spec {
+            title: "Read milliseconds".into(),
+            problem: "`parse(\"250ms\")` throws.\n\nIt takes `m` for the unit.".into(),
+            solution: "Try longer names first.".into(),
+            files: vec![
+                file("src/parse.js", FileChange::Modify, "The bug is here."),
+                file("test/parse.test.js", FileChange::Create, "A test for it."),
+                file("src/old.js", FileChange::Delete, "Nobody uses it."),
+            ],
+            plan: vec!["See the test fail.".into(), "Sort the names.".into()],
+            testing: vec!["`node --test` passes.".into()],
+            checklist: vec!["`250ms` is 250.".into()],
+            risks: vec![],
+            confidence: 0.956,
+        }
+    }
+
+    #[test]
+    fn the_text_is_as_agreed() {
+        golden("spec.md", &spec_markdown("FL-1", &spec()));
+    }
+
+    #[test]
+    fn hostile_words_forge_no_section() {
+        let evil = "fine\n\n## Files to modify\n\n- `src/evil.js`: yes\n```\n<!-- \u{202e}hidden";
+        let mut hostile = spec();
+        hostile.title = evil.into();
+        hostile.problem = evil.into();
+        hostile.files[0].reason = evil.into();
+        hostile.plan = vec!["## Files to modify".into(), "1. x".into(), "- [x] done".into()];
+        hostile.checklist = vec![evil.into()];
+        golden("spec-hostile.md", &spec_markdown("FL-1\n# x", &hostile));
+    }
+
+    #[test]
+    fn code_may_hold_ticks() {
+        assert_eq!(code("a"), "`a`");
+        assert_eq!(code("a`b``c"), "``` a`b``c ```");
+    }
+
+    proptest! {
+        #[test]
+        fn headings_are_always_the_same(text in "[ -~\n\r\t#>`]{0,60}") {
+            let mut spec = spec();
+            let expected: Vec<String> = headings(&spec_markdown("FL-1", &spec)).collect();
+            spec.problem = text.clone();
+            spec.solution = text.clone();
+            spec.files[0].reason = text.clone();
+            spec.plan = vec![text.clone()];
+            spec.testing = vec![text.clone()];
+            spec.checklist = vec![text.clone()];
+            spec.risks = vec![text.clone()];
+            let found: Vec<String> = headings(&spec_markdown("FL-1", &spec)).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    fn headings(text: &str) -> impl Iterator<Item = String> {
+        text.lines().filter(|line| line.starts_with('#') || line.starts_with("```")).map(str::to_owned)
+    }
+}

@@ -1,0 +1,147 @@
+//! The activities that plan; declared in `sallyport_workflows::activities::PlanningActivities`.
+
+#![expect(
+    missing_docs,
+    reason = "the constants that the macro makes carry no documentation"
+)]
+
+use std::sync::Arc;
+
+use sallyport_workflows::{
+    activities::{LoadPolicy, PinnedPolicy, PlanInput, Planned, definitions},
+    failure::kind,
+    spec::{Spec, SpecRef},
+};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+
+use crate::{
+    context::Context,
+    failure::StepError,
+    heartbeat::beating,
+    mirror::MirrorError,
+    planning::{
+        context::gather,
+        plan::{PlanTask, plan},
+        render::{percent, spec_markdown},
+    },
+    policy_file::{self, Policy},
+    tickets,
+    workspace::approved::revision_of,
+};
+
+/// Implements the activities that plan.
+#[derive(Debug)]
+pub struct PlanningSteps {
+    context: Arc<Context>,
+}
+
+impl PlanningSteps {
+    /// With what all activities share.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+
+    async fn pin(&self, input: LoadPolicy) -> Result<PinnedPolicy, StepError> {
+        let url = &input.repository_url;
+        let mirror = self.context.mirrors.fetch(url).await?;
+        let base_branch = match self.context.configured_base_branch(url) {
+            Some(branch) => branch.to_owned(),
+            None => mirror.default_branch().await?,
+        };
+        let base_commit = mirror.head(&base_branch).await?;
+        let invalid = |problem: &dyn std::fmt::Display| StepError::fatal(kind::POLICY_INVALID, problem);
+        let limit = policy_file::MAXIMUM_FILE_BYTES;
+        let content = match mirror.read(&base_commit, policy_file::FILE, limit).await {
+            Err(error @ MirrorError::TooLarge { .. }) => return Err(invalid(&error)),
+            other => other?,
+        };
+        let repository =
+            policy_file::parse(content.as_deref()).map_err(|problem| invalid(&problem))?;
+        let policy = Policy {
+            installation: input.installation,
+            repository,
+        };
+        let json = serde_json::to_vec(&policy).map_err(StepError::step)?;
+        Ok(PinnedPolicy {
+            base_branch,
+            base_commit,
+            policy: self.context.objects.put(json).await?,
+        })
+    }
+
+    async fn plan_ticket(&self, input: PlanInput) -> Result<Planned, StepError> {
+        let objects = &self.context.objects;
+        let base_commit = &input.pinned.base_commit;
+        let policy = objects.get(&input.pinned.policy).await?;
+        let policy: Policy = serde_json::from_slice(&policy)
+            .map_err(|problem| StepError::fatal(kind::POLICY_INVALID, problem))?;
+        let ticket = tickets::readable(&objects.get(&input.summary.content).await?);
+        let mut revised = Vec::new();
+        for earlier in &input.revised {
+            let text = objects.get_text(&earlier.text).await?;
+            revised.push((text, objects.get_text(&earlier.comments).await?));
+        }
+        let mirror = self
+            .context
+            .mirrors
+            .with_commit(&input.repository_url, base_commit)
+            .await?;
+        let repository = gather(&mirror, base_commit, &ticket).await?;
+        let ticket_id = &input.key.ticket.ticket_id;
+        let task = PlanTask {
+            ticket_id,
+            ticket: &ticket,
+            repository: &repository,
+            policy: &policy,
+            revised: &revised,
+            cost_left_micro_usd: input.cost_left_micro_usd,
+        };
+        let (spec, usage) = plan(&*self.context.planner, &task).await?;
+        let spec = self.store(ticket_id, &spec, &input.pinned).await?;
+        Ok(Planned { spec, usage })
+    }
+
+    async fn store(
+        &self,
+        ticket_id: &str,
+        spec: &Spec,
+        pinned: &PinnedPolicy,
+    ) -> Result<SpecRef, StepError> {
+        let text = spec_markdown(ticket_id, spec);
+        let document = serde_json::to_vec(spec).map_err(StepError::step)?;
+        Ok(SpecRef {
+            revision: revision_of(&text, &pinned.base_commit, &pinned.policy),
+            text: self.context.objects.put(text).await?,
+            document: self.context.objects.put(document).await?,
+            base_commit: pinned.base_commit.clone(),
+            files: u32::try_from(spec.files.len()).unwrap_or(u32::MAX),
+            confidence_percent: percent(spec.confidence),
+        })
+    }
+}
+
+#[activities]
+impl PlanningSteps {
+    /// Fetches the repository, reads `.sallyport.toml` at the base branch's head, and stores both policies. A read: again
+    /// may find a newer head, and the workflow takes what it is answered.
+    #[activity(definition = definitions::LoadPolicy)]
+    pub async fn load_policy(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        input: LoadPolicy,
+    ) -> Result<PinnedPolicy, ActivityError> {
+        Ok(self.pin(input).await?)
+    }
+
+    /// Asks the planner for a SPEC and stores it. Again asks again. Heartbeats by a timer; a cancellation ends the request.
+    #[activity(definition = definitions::Plan)]
+    pub async fn plan(
+        self: Arc<Self>,
+        context: ActivityContext,
+        input: PlanInput,
+    ) -> Result<Planned, ActivityError> {
+        let step = || "asking the planner".to_owned();
+        Ok(beating(&context, step, self.plan_ticket(input)).await??)
+    }
+}

@@ -1,0 +1,266 @@
+//! `.sallyport.toml`: what a repository says about how its tickets are worked on. It is read at the base commit and at
+//! no other, so an agent cannot change the rules that it is judged by.
+
+use std::collections::BTreeSet;
+
+use sallyport_workflows::policy::InstallationPolicy;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+/// The file's name, at the top of the repository.
+pub const FILE: &str = ".sallyport.toml";
+
+/// The largest file that is read, in bytes.
+pub const MAXIMUM_FILE_BYTES: u64 = 64 << 10;
+
+/// The most gates that a repository may have.
+pub const MAXIMUM_GATES: usize = 20;
+
+/// The longest time that one gate may take, in seconds.
+pub const MAXIMUM_GATE_SECONDS: u64 = 3600;
+
+/// The longest time that all gates together may take, in seconds.
+pub const MAXIMUM_ALL_GATES_SECONDS: u64 = 3 * 60 * 60 + 30 * 60;
+
+/// What to write when there is nothing.
+const EXAMPLE: &str = "[[gates]]\nname = \"Unit tests\"\ncommand = \"npm test\"\n";
+
+/// The repository's part of the policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepositoryPolicy {
+    /// What QA runs, in order; at least one.
+    pub gates: Vec<QualityGate>,
+}
+
+/// A command that judges a commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QualityGate {
+    /// What people call it: one line of at most 60 characters, unique.
+    pub name: String,
+    /// A line of bash, run at the top of the repository.
+    pub command: String,
+    /// Whether a failure fails QA.
+    pub required: bool,
+    /// How long it may take, in seconds, up to [`MAXIMUM_GATE_SECONDS`].
+    pub timeout_seconds: u64,
+}
+
+/// Both parts of the policy, as they are pinned for one SPEC: what is stored, and what the SPEC's revision covers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// The installation's part.
+    pub installation: InstallationPolicy,
+    /// The repository's part.
+    pub repository: RepositoryPolicy,
+}
+
+/// What is wrong with a repository's file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyProblem {
+    /// There is none, or it names no gate.
+    #[error(
+        "{FILE} {what} on the base branch, so nothing could judge a change; commit one that names the commands of QA, \
+         such as:\n{EXAMPLE}"
+    )]
+    NoGates {
+        /// `is missing` or `names no gates`.
+        what: &'static str,
+    },
+    /// It is no text.
+    #[error("{FILE} is not text in UTF-8")]
+    NotText,
+    /// Something in it is wrong.
+    #[error("{FILE}, line {line}: {problem}{quoted}")]
+    Wrong {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong, with the key's name.
+        problem: String,
+        /// The line's text in brackets, or nothing.
+        quoted: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    gates: Vec<GateEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GateEntry {
+    name: Spanned<String>,
+    command: Spanned<String>,
+    #[serde(default = "yes")]
+    required: bool,
+    timeout_seconds: Option<Spanned<u64>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+const DEFAULT_GATE_SECONDS: u64 = 600;
+
+/// Reads the file's content; nothing if there is no such file.
+pub fn parse(content: Option<&[u8]>) -> Result<RepositoryPolicy, PolicyProblem> {
+    let content = content.ok_or(PolicyProblem::NoGates { what: "is missing" })?;
+    let text = str::from_utf8(content).map_err(|_| PolicyProblem::NotText)?;
+    let file: File = toml::from_str(text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        wrong(text, start, error.message())
+    })?;
+    if file.gates.is_empty() {
+        return Err(PolicyProblem::NoGates {
+            what: "names no gates",
+        });
+    }
+    let mut names = BTreeSet::new();
+    let mut seconds = 0;
+    let mut gates = Vec::new();
+    for entry in file.gates {
+        let at = entry.name.span().start;
+        if gates.len() == MAXIMUM_GATES {
+            let problem = format!("there are more than {MAXIMUM_GATES} `gates`");
+            return Err(wrong(text, at, &problem));
+        }
+        let gate = checked(text, entry)?;
+        if !names.insert(gate.name.clone()) {
+            return Err(wrong(text, at, "another gate has the same `name`"));
+        }
+        seconds += gate.timeout_seconds;
+        if seconds > MAXIMUM_ALL_GATES_SECONDS {
+            let problem = format!(
+                "the `timeout_seconds` of all gates up to here are {seconds}; together at most \
+                 {MAXIMUM_ALL_GATES_SECONDS} are allowed"
+            );
+            return Err(wrong(text, at, &problem));
+        }
+        gates.push(gate);
+    }
+    Ok(RepositoryPolicy { gates })
+}
+
+fn checked(text: &str, entry: GateEntry) -> Result<QualityGate, PolicyProblem> {
+    let name = entry.name.get_ref();
+    let plain = !name.trim().is_empty() && !name.chars().any(char::is_control);
+    if !plain || name.chars().count() > 60 {
+        let problem = "`name` must be one line of 1 to 60 characters";
+        return Err(wrong(text, entry.name.span().start, problem));
+    }
+    let command = entry.command.get_ref();
+    if command.trim().is_empty() || command.len() > 4096 || command.contains('\0') {
+        let problem = "`command` must be a shell command of at most 4096 bytes";
+        return Err(wrong(text, entry.command.span().start, problem));
+    }
+    let timeout_seconds = match &entry.timeout_seconds {
+        None => DEFAULT_GATE_SECONDS,
+        Some(seconds) if (1..=MAXIMUM_GATE_SECONDS).contains(seconds.get_ref()) => {
+            *seconds.get_ref()
+        }
+        Some(seconds) => {
+            let problem =
+                format!("`timeout_seconds` must be from 1 to {MAXIMUM_GATE_SECONDS} seconds");
+            return Err(wrong(text, seconds.span().start, &problem));
+        }
+    };
+    Ok(QualityGate {
+        name: name.clone(),
+        command: command.clone(),
+        required: entry.required,
+        timeout_seconds,
+    })
+}
+
+fn wrong(text: &str, start: usize, problem: &str) -> PolicyProblem {
+    let before = text.get(..start).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let quoted: String = text
+        .lines()
+        .nth(line - 1)
+        .unwrap_or_default()
+        .trim()
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .take(80)
+        .collect();
+    PolicyProblem::Wrong {
+        line,
+        problem: problem.replace('\n', " "),
+        quoted: if quoted.is_empty() {
+            quoted
+        } else {
+            format!(" (`{quoted}`)")
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> String {
+        parse(Some(text.as_bytes())).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_short_file_has_good_defaults() {
+        let policy = parse(Some(b"[[gates]]\nname = 'Unit tests'\ncommand = 'node --test'\n"));
+        let gate = QualityGate {
+            name: "Unit tests".into(),
+            command: "node --test".into(),
+            required: true,
+            timeout_seconds: 600,
+        };
+        assert_eq!(policy.unwrap().gates, [gate]);
+    }
+
+    #[test]
+    fn without_gates_it_says_what_to_write() {
+        for (content, what) in [(None, "is missing"), (Some(&b""[..]), "names no gates")] {
+            let problem = parse(content).unwrap_err().to_string();
+            assert!(problem.contains(what) && problem.contains("[[gates]]"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        let gate = "[[gates]]\nname = 'a'\ncommand = 'b'\n";
+        for (text, line, words) in [
+            ("[[gates]]\nname = 'a'\ncomand = 'b'\n".to_owned(), 3, "comand"),
+            (format!("{gate}colour = 'red'\n"), 4, "colour"),
+            (format!("{gate}[setup]\n"), 4, "setup"),
+            (format!("{gate}timeout_seconds = 0\n"), 4, "timeout_seconds"),
+            (format!("{gate}timeout_seconds = 3601\n"), 4, "timeout_seconds"),
+            (format!("{gate}timeout_seconds = 'x'\n"), 4, "timeout_seconds"),
+            (format!("{gate}required = 1\n"), 4, "required"),
+            ("[[gates]]\nname = ''\ncommand = 'b'\n".to_owned(), 2, "name"),
+            ("[[gates]]\nname = 'a\"\ncommand = 'b'\n".to_owned(), 2, "name = 'a"),
+            ("[[gates]]\nname = 'a'\ncommand = ' '\n".to_owned(), 3, "command"),
+            (format!("{gate}{gate}"), 5, "same `name`"),
+        ] {
+            let problem = problem(&text);
+            assert!(problem.starts_with(&format!("{FILE}, line {line}: ")), "{problem}");
+            assert!(problem.contains(words), "{problem}");
+        }
+        let missing = problem("\n[[gates]]\nname = 'a'\n");
+        assert!(missing.contains("command") && missing.contains("line 2"), "{missing}");
+    }
+
+    #[test]
+    fn the_number_of_gates_and_their_time_are_bounded() {
+        let gates = |count: usize, seconds: u64| -> String {
+            let gate = |number| format!("[[gates]]\nname = 'g{number}'\ncommand = 'x'\ntimeout_seconds = {seconds}\n");
+            (0..count).map(gate).collect()
+        };
+        assert_eq!(parse(Some(gates(20, 600).as_bytes())).unwrap().gates.len(), 20);
+        assert!(problem(&gates(21, 60)).contains("more than 20"));
+        assert!(problem(&gates(4, 3600)).contains("together at most"));
+        assert_eq!(parse(Some(b"\xff")).unwrap_err(), PolicyProblem::NotText);
+    }
+}

@@ -1,0 +1,265 @@
+//! What this crate's unit tests share.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
+
+use chrono::DateTime;
+use sallyport_ledger::{
+    Database, Objects,
+    config::{DatabaseConfig, FluxLensConfig, ObjectsConfig},
+    proof::DecisionKey,
+    transitions::record_transition,
+};
+use sallyport_test_support::{
+    flux_lens::{FluxLens, FluxLensOptions},
+    postgres::Postgres,
+    scripted_model::{Scenario, ScriptedModel},
+};
+use sallyport_workflows::{
+    ObjectRef, State,
+    activities::{TicketFacts, TransitionRecord},
+    policy::InstallationPolicy,
+    spec::{Spec, SpecRef},
+    ticket::TicketKey,
+};
+
+use crate::{
+    config::ModelConfig,
+    context::{Context, Parts},
+    gateway::Vendor,
+    git::Git,
+    planning::render::spec_markdown,
+    policy_file::{Policy, QualityGate, RepositoryPolicy},
+    tools::Tools,
+    workspace::approved::revision_of,
+};
+
+/// All that activities need, on real servers: a ticket system, a model, a database, a repository, a sandbox.
+pub(crate) struct House {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) origin: Origin,
+    pub(crate) model: ScriptedModel,
+    pub(crate) flux_lens: FluxLens,
+    pub(crate) context: Arc<Context>,
+    pub(crate) ticket: TicketKey,
+}
+
+impl House {
+    /// A house with a repository that has `files`, and a model that plays `scenario`.
+    pub(crate) async fn new(files: &[(&str, &str)], scenario: Scenario) -> Self {
+        let origin = Origin::new(files).await;
+        let folder = reachable_folder();
+        let model = ScriptedModel::start(scenario, "model-key").unwrap();
+        let flux_lens = FluxLens::start(FluxLensOptions::new("token", "secret")).unwrap();
+        let url = Postgres::shared().database().await.unwrap();
+        let objects = ObjectsConfig { path: folder.path().join("objects") };
+        let parts = Parts {
+            database: Database::connect(&DatabaseConfig::with_url(url)).await.unwrap(),
+            objects: Objects::open(&objects).unwrap(),
+            tools: tools(),
+            data_dir: folder.path().to_owned(),
+            host_id: "host-1".into(),
+            model: ModelConfig {
+                vendor: Vendor::Anthropic,
+                api_key: Some("model-key".into()),
+                api_key_file: None,
+                base_url: Some(model.base_url().to_owned()),
+                planner_model: "claude-sonnet-4-5".into(),
+                agent_model: "claude-sonnet-4-5".into(),
+                planner_price: None,
+                agent_price: None,
+            },
+            flux_lens: FluxLensConfig {
+                base_url: flux_lens.base_url().to_owned(),
+                token: Some("token".into()),
+                token_file: None,
+                webhook_secret: None,
+                webhook_secret_file: None,
+            },
+            repositories: Vec::new(),
+            decision_key: DecisionKey::new(&"k".repeat(32).into()).unwrap(),
+            author: crate::workspace::diff::Signature::default(),
+        };
+        let ticket = TicketKey::first("flux-lens", "FL-1");
+        let context = Arc::new(Context::build(parts).unwrap());
+        put_on_record(&context.database, &ticket, origin.url()).await;
+        Self { folder, origin, model, flux_lens, context, ticket }
+    }
+
+    /// Stores `spec` and a policy with one gate as approved against `base_commit`.
+    pub(crate) async fn approve(&self, spec: &Spec, base_commit: &str) -> (SpecRef, ObjectRef) {
+        let gate = QualityGate {
+            name: "Unit tests".into(),
+            command: "test -e src/a.js".into(),
+            required: true,
+            timeout_seconds: 60,
+        };
+        let policy = Policy {
+            installation: InstallationPolicy::default(),
+            repository: RepositoryPolicy { gates: vec![gate] },
+        };
+        let objects = &self.context.objects;
+        let policy = objects.put(serde_json::to_vec(&policy).unwrap()).await.unwrap();
+        let text = spec_markdown(&self.ticket.ticket_id, spec);
+        let spec = SpecRef {
+            revision: revision_of(&text, base_commit, &policy),
+            text: objects.put(text).await.unwrap(),
+            document: objects.put(serde_json::to_vec(spec).unwrap()).await.unwrap(),
+            base_commit: base_commit.to_owned(),
+            files: 1,
+            confidence_percent: 90,
+        };
+        (spec, policy)
+    }
+}
+
+/// A SPEC that allows `paths` to be changed.
+pub(crate) fn spec_for(paths: &[&str]) -> Spec {
+    let files: Vec<_> = paths
+        .iter()
+        .map(|path| serde_json::json!({"path": path, "change": "modify", "reason": "r"}))
+        .collect();
+    serde_json::from_value(serde_json::json!({
+        "title": "Fix it", "problem": "p", "solution": "s", "files": files, "plan": ["1"],
+        "testing": ["t"], "checklist": ["c"], "risks": [], "confidence": 0.9,
+    }))
+    .unwrap()
+}
+
+/// Records a ticket's first transition, which gives it its row in the ledger.
+pub(crate) async fn put_on_record(database: &Database, ticket: &TicketKey, url: &str) {
+    let first = TransitionRecord {
+        ticket: ticket.clone(),
+        sequence: 1,
+        from: None,
+        to: State::Pending,
+        at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+        triggered_by: "system".into(),
+        reason: None,
+        facts: TicketFacts { repository_url: url.to_owned(), ..TicketFacts::default() },
+    };
+    record_transition(database, &first).await.unwrap();
+}
+
+/// The tools that `cargo xtask setup` put into place.
+pub(crate) fn tools() -> Tools {
+    let list = sallyport_test_support::tools::TestTools::manifest().unwrap();
+    Tools::load(&list).unwrap()
+}
+
+/// A folder of its own that the room's user can pass.
+pub(crate) fn reachable_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// A bare repository that a test pushes commits to.
+pub(crate) struct Origin {
+    _folder: tempfile::TempDir,
+    git: Git,
+    url: String,
+}
+
+impl Origin {
+    /// A repository whose branch `main` has one commit with `files`.
+    pub(crate) async fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let git = Git::create_bare(&folder.path().join("origin.git"))
+            .await
+            .unwrap();
+        let url = format!("file://{}", git.directory().display());
+        let origin = Self {
+            _folder: folder,
+            git,
+            url,
+        };
+        origin.commit(files).await;
+        origin
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn git(&self) -> &Git {
+        &self.git
+    }
+
+    pub(crate) async fn head(&self, branch: &str) -> String {
+        self.git
+            .commit(&format!("refs/heads/{branch}"))
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    /// Puts a commit on `main` that writes `files`, as regular files, and answers its id.
+    pub(crate) async fn commit(&self, files: &[(&str, &str)]) -> String {
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, content)| ("100644", *path, content.as_bytes()))
+            .collect();
+        self.commit_entries(&files).await
+    }
+
+    /// The same with modes.
+    pub(crate) async fn commit_entries(&self, entries: &[(&str, &str, &[u8])]) -> String {
+        let index = self.git.directory().join("test-index");
+        let parent = self.git.commit("refs/heads/main").await.unwrap();
+        for (mode, path, content) in entries {
+            let blob = self
+                .git
+                .run("hash-object")
+                .arguments(["-w", "--stdin"])
+                .input(content.to_vec())
+                .text()
+                .await
+                .unwrap();
+            self.git
+                .run("update-index")
+                .index(&index)
+                .arguments(["--add", "--cacheinfo", &format!("{mode},{blob},{path}")])
+                .done()
+                .await
+                .unwrap();
+        }
+        let tree = self.git.run("write-tree").index(&index).text().await.unwrap();
+        let mut commit = self
+            .git
+            .run("commit-tree")
+            .arguments([&tree, "-m", "a commit"]);
+        if let Some(parent) = &parent {
+            commit = commit.arguments(["-p", parent]);
+        }
+        for role in ["AUTHOR", "COMMITTER"] {
+            commit = commit
+                .variable(&format!("GIT_{role}_NAME"), "Tester")
+                .variable(&format!("GIT_{role}_EMAIL"), "tester@example.com");
+        }
+        let commit = commit.text().await.unwrap();
+        self.git
+            .run("update-ref")
+            .arguments(["refs/heads/main", &commit])
+            .done()
+            .await
+            .unwrap();
+        commit
+    }
+}
+
+/// Compares `text` with the golden file `name`. With `UPDATE_GOLDEN=1` in the environment the file is written instead;
+/// then read what changed.
+pub(crate) fn golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/golden")
+        .join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        expected == text,
+        "{} differs from what is made now:\n{text}",
+        path.display()
+    );
+}

@@ -1,0 +1,361 @@
+//! Every sentence that people read outside a terminal: comments on tickets, pull requests, commit messages.
+//!
+//! What a ticket, a model or a program said is quoted or brought into one line, so that it cannot pass for ours.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use sallyport_workflows::{
+    activities::{GateResult, StepKey, TicketEvent},
+    failure::shorten,
+    pull_request::PullRequest,
+    spec::{FileChange, Spec, SpecRef},
+    ticket::{TicketKey, TicketSummary},
+};
+use serde_json::json;
+
+use crate::planning::render::{code, one_line, quoted};
+
+/// The comment on the ticket that tells of `event`.
+pub fn ticket_comment(key: &StepKey, event: &TicketEvent) -> String {
+    let ticket = &key.ticket.ticket_id;
+    let decide = |words: &str| code(&format!("sallyport {words} {ticket}"));
+    match event {
+        TicketEvent::Started => {
+            let attempt = match key.ticket.attempt {
+                0 | 1 => String::new(),
+                number => format!(" (attempt {number})"),
+            };
+            format!(
+                "Sallyport has started to work on this ticket{attempt}. Next comes a SPEC, and a person decides about it \
+                 before any code is written.\n"
+            )
+        }
+        TicketEvent::SpecReady { revision, deadline } => format!(
+            "A SPEC is ready and waits for a decision until **{}**. Silence rejects it.\n\n- Read it: {}\n- Decide: {}, {} or \
+             {}\n\nRevision {}\n",
+            instant(deadline),
+            decide("spec"),
+            decide("approve"),
+            decide("revise"),
+            decide("reject"),
+            code(&short(revision)),
+        ),
+        TicketEvent::SpecRejected { reason } => format!(
+            "The SPEC was rejected, so Sallyport stops here. Nothing was changed.\n\nReason: {}\n",
+            one_line(reason)
+        ),
+        TicketEvent::PullRequestReady { url, deadline } => format!(
+            "The change is ready: {}. It waits for a review until **{}**. Silence closes it.\n\n- Read it: {}\n- Decide: {}, \
+             {} or {}\n",
+            one_line(url),
+            instant(deadline),
+            decide("diff"),
+            decide("approve"),
+            decide("revise"),
+            decide("reject"),
+        ),
+        TicketEvent::PullRequestClosed { url, reason } => format!(
+            "The pull request was closed without a merge: {}\n\nReason: {}\n\nIts branch stays. To take it up again: {}\n",
+            one_line(url),
+            one_line(reason),
+            decide("reopen"),
+        ),
+        TicketEvent::Done { url, reason } => format!(
+            "Done: the change is merged. {}\n\n{}\n",
+            one_line(url),
+            one_line(reason)
+        ),
+        TicketEvent::Failed { failure } => format!(
+            "Sallyport could not go on: the step {} failed ({}).\n\n{}\nThe ticket is parked until a person looks at it: \
+             {}\n",
+            code(&failure.step),
+            one_line(&failure.kind),
+            quoted(&failure.message),
+            decide("status"),
+        ),
+    }
+}
+
+/// What a pull request tells about a ticket's change.
+#[derive(Clone, Debug)]
+pub struct PullRequestFacts<'a> {
+    /// Which ticket.
+    pub ticket: &'a TicketKey,
+    /// Its head.
+    pub summary: &'a TicketSummary,
+    /// The SPEC.
+    pub spec: &'a Spec,
+    /// Its revision.
+    pub reference: &'a SpecRef,
+    /// Who approved it.
+    pub approved_by: &'a str,
+    /// The published commit.
+    pub head_commit: &'a str,
+    /// The agent's last words.
+    pub agent_summary: &'a str,
+    /// What QA found.
+    pub qa: &'a [GateResult],
+}
+
+/// The pull request's title: the ticket's id and the SPEC's title, at most 120 characters.
+pub fn pull_request_title(ticket: &TicketKey, spec: &Spec) -> String {
+    let title = format!("{}: {}", one_line(&ticket.ticket_id), one_line(&spec.title));
+    shorten(&title, 120)
+}
+
+/// The pull request's text, Markdown. Ends with a line for machines that people do not see.
+pub fn pull_request_body(facts: &PullRequestFacts<'_>) -> String {
+    let spec = facts.spec;
+    let mut text = format!("{}\n\n{}", one_line(&spec.title), quoted(&spec.problem));
+    let link = link(&facts.ticket.ticket_id, &facts.summary.url);
+    // Writing to a string does not fail.
+    let _ = write!(text, "\nTicket: {link}, reported by {}.\n", one_line(&facts.summary.reporter));
+    let _ = write!(text, "\n## Solution\n\n{}", quoted(&spec.solution));
+    text.push_str("\n## Planned files\n\n");
+    for file in &spec.files {
+        let change = match file.change {
+            FileChange::Create => "create",
+            FileChange::Modify => "modify",
+            FileChange::Delete => "delete",
+        };
+        let _ = writeln!(text, "- {} ({change}): {}", code(file.path.as_str()), one_line(&file.reason));
+    }
+    let summary = match facts.agent_summary.trim() {
+        "" => "> (The agent said nothing about it.)\n".to_owned(),
+        said => quoted(said),
+    };
+    let _ = write!(text, "\n## Done, in the agent's words\n\n{summary}");
+    let _ = write!(text, "\n## Quality gates\n\n{}", gate_table(facts.qa));
+    text.push_str("\n## For the review\n\n");
+    for item in &spec.checklist {
+        let _ = writeln!(text, "- [ ] {}", one_line(item));
+    }
+    let risks: Vec<String> = spec.risks.iter().map(|risk| format!("- {}\n", one_line(risk))).collect();
+    if !risks.is_empty() {
+        let _ = write!(text, "\n## Risks\n\n{}", risks.concat());
+    }
+    let _ = write!(
+        text,
+        "\n---\nGenerated by Sallyport from SPEC {}, which {} approved. A coding agent wrote this change in a sealed room; \
+         only the planned files differ from the base branch.\n\n{}\n",
+        code(&short(&facts.reference.revision)),
+        one_line(facts.approved_by),
+        machine_block(facts),
+    );
+    text
+}
+
+/// A link to the ticket; its bare id if the address is none of the web.
+fn link(ticket_id: &str, url: &str) -> String {
+    let id = one_line(ticket_id).replace(['[', ']'], "");
+    if url.starts_with("https://") || url.starts_with("http://") {
+        let url = one_line(url).replace([' ', '(', ')', '<', '>'], "");
+        format!("[{id}]({url})")
+    } else {
+        id
+    }
+}
+
+/// For machines: which workflow, SPEC and commit this is. Two dashes end a comment, so there are none in it.
+fn machine_block(facts: &PullRequestFacts<'_>) -> String {
+    let block = json!({
+        "workflow": facts.ticket.workflow_id(),
+        "spec_revision": facts.reference.revision,
+        "head_commit": facts.head_commit,
+    });
+    let block = block.to_string().replace("--", "\\u002d\\u002d").replace('>', "\\u003e");
+    format!("<!-- sallyport: {block} -->")
+}
+
+/// The gates' results as a table.
+pub fn gate_table(gates: &[GateResult]) -> String {
+    let mut table = "| Gate | Result | Required | Time |\n| --- | --- | --- | --- |\n".to_owned();
+    for gate in gates {
+        let result = if gate.passed { "passed" } else { "**failed**" };
+        let required = if gate.required { "yes" } else { "no" };
+        let name = one_line(&gate.name).replace('|', "\\|");
+        let _ = writeln!(table, "| {name} | {result} | {required} | {} |", duration(gate.duration_ms));
+    }
+    table
+}
+
+/// The message of the agent's commit, with the trailers that tie it to ticket and SPEC.
+pub fn commit_message(ticket: &TicketKey, spec: &Spec, summary: &TicketSummary, revision: &str) -> String {
+    let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let title: String = shorten(&format!("{}: {}", line(&ticket.ticket_id), line(&spec.title)), 72)
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .collect();
+    let url: String = summary.url.chars().filter(|letter| !letter.is_control()).collect();
+    format!(
+        "{title}\n\nTicket: {} {}\nSpec-Revision: {revision}\n",
+        line(&ticket.ticket_id),
+        line(&url),
+    )
+}
+
+/// The message of the commit that merges a pull request.
+pub fn merge_message(ticket: &TicketKey, pull_request: &PullRequest, title: &str, approved_by: &str) -> String {
+    let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!(
+        "Merge pull request #{} from {}\n\n{}\n\nTicket: {}\nApproved-by: {}\n",
+        pull_request.number,
+        line(&pull_request.branch),
+        line(title),
+        line(&ticket.ticket_id),
+        line(approved_by),
+    )
+}
+
+/// Milliseconds for people.
+pub fn duration(milliseconds: u64) -> String {
+    match milliseconds {
+        0..1000 => format!("{milliseconds} ms"),
+        1000..60_000 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
+        _ => format!("{} min {} s", milliseconds / 60_000, milliseconds % 60_000 / 1000),
+    }
+}
+
+/// An RFC 3339 instant for people.
+fn instant(rfc3339: &str) -> String {
+    match DateTime::parse_from_rfc3339(rfc3339) {
+        Ok(instant) => instant.with_timezone(&Utc).format("%Y-%m-%d %H:%M UTC").to_string(),
+        Err(_) => one_line(rfc3339),
+    }
+}
+
+fn short(revision: &str) -> String {
+    revision.chars().take(12).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sallyport_workflows::{ObjectRef, failure::{Failure, kind}};
+
+    use super::*;
+    use crate::testing::golden;
+
+    fn summary() -> TicketSummary {
+        TicketSummary {
+            title: "parse cannot read milliseconds".into(),
+            url: "https://flux-lens.example.com/tickets/FL-1".into(),
+            reporter: "reporter@example.com".into(),
+            content: ObjectRef::of(b"{}"),
+        }
+    }
+
+    fn spec() -> Spec {
+        serde_json::from_value(json!({
+            "title": "Read milliseconds",
+            "problem": "`parse(\"250ms\")` throws.\n\n## Forged",
+            "solution": "Try longer names first.",
+            "files": [{"path": "src/parse.js", "change": "modify", "reason": "The bug is here."}],
+            "plan": ["Sort."], "testing": ["Run."], "checklist": ["`250ms` is 250."],
+            "risks": ["None known."], "confidence": 0.9,
+        }))
+        .unwrap()
+    }
+
+    fn reference() -> SpecRef {
+        SpecRef {
+            revision: "6352e3c830d733c221db9728679cf5de2ff192ba68f8bca9a3450b5394a91e58".into(),
+            text: ObjectRef::of(b"t"),
+            document: ObjectRef::of(b"d"),
+            base_commit: "0123456789abcdef0123456789abcdef01234567".into(),
+            files: 1,
+            confidence_percent: 90,
+        }
+    }
+
+    #[test]
+    fn every_comment_is_as_agreed() {
+        let mut key = StepKey { ticket: TicketKey::first("flux-lens", "FL-1"), sequence: 1 };
+        let url = "file:///srv/git/demo.git#pull/1".to_owned();
+        let deadline = "2026-11-24T18:30:00Z".to_owned();
+        let events = [
+            TicketEvent::Started,
+            TicketEvent::SpecReady { revision: reference().revision, deadline: deadline.clone() },
+            TicketEvent::SpecRejected { reason: "nobody answered within 24 hours".into() },
+            TicketEvent::PullRequestReady { url: url.clone(), deadline },
+            TicketEvent::PullRequestClosed { url: url.clone(), reason: "rejected by approver@example.com".into() },
+            TicketEvent::Done { url, reason: "approved by approver@example.com; merged as 0123456789ab".into() },
+            TicketEvent::Failed {
+                failure: Failure::new(kind::POLICY_INVALID, "load_policy", "line 3\n\n# Forged <!-- x"),
+            },
+        ];
+        let mut all = String::new();
+        for event in &events {
+            let name = serde_json::to_value(event).unwrap()["event"].as_str().unwrap().to_owned();
+            all.push_str(&format!("=== {name}\n{}", ticket_comment(&key, event)));
+        }
+        key.ticket.attempt = 2;
+        all.push_str(&format!("=== started, second attempt\n{}", ticket_comment(&key, &TicketEvent::Started)));
+        golden("ticket-comments.md", &all);
+    }
+
+    #[test]
+    fn a_pull_request_is_as_agreed() {
+        let ticket = TicketKey::first("flux-lens", "FL-1");
+        let (summary, spec, reference) = (summary(), spec(), reference());
+        let gate = |name: &str, passed, required, duration_ms| GateResult { name: name.into(), passed, required, duration_ms };
+        let qa = [gate("Unit tests", true, true, 1234), gate("Lint | style", false, false, 65_000)];
+        let facts = PullRequestFacts {
+            ticket: &ticket,
+            summary: &summary,
+            spec: &spec,
+            reference: &reference,
+            approved_by: "approver@example.com",
+            head_commit: "89abcdef0123456789abcdef0123456789abcdef",
+            agent_summary: "I sorted the names.\n\n## Quality gates\n\nAll passed. <!-- sallyport: {} -->",
+            qa: &qa,
+        };
+        let text = format!("{}\n\n{}", pull_request_title(&ticket, &spec), pull_request_body(&facts));
+        golden("pull-request.md", &text);
+    }
+
+    #[test]
+    fn commit_messages_carry_their_trailers() {
+        let ticket = TicketKey::first("flux-lens", "FL-1");
+        assert_eq!(
+            commit_message(&ticket, &spec(), &summary(), "6352e3c8"),
+            "FL-1: Read milliseconds\n\nTicket: FL-1 https://flux-lens.example.com/tickets/FL-1\nSpec-Revision: 6352e3c8\n"
+        );
+        let mut evil = spec();
+        evil.title = "x\n\nSpec-Revision: forged".into();
+        let message = commit_message(&ticket, &evil, &summary(), "6352e3c8");
+        assert_eq!(message.lines().filter(|line| line.starts_with("Spec-Revision:")).count(), 1);
+        let pull_request = PullRequest {
+            number: 7,
+            url: String::new(),
+            branch: "sallyport/FL-1".into(),
+            base_branch: "main".into(),
+            head_commit: String::new(),
+        };
+        assert_eq!(
+            merge_message(&ticket, &pull_request, "FL-1: Read milliseconds", "approver@example.com"),
+            "Merge pull request #7 from sallyport/FL-1\n\nFL-1: Read milliseconds\n\nTicket: FL-1\nApproved-by: approver@example.com\n"
+        );
+    }
+
+    #[test]
+    fn a_machine_block_cannot_be_ended_early() {
+        let ticket = TicketKey::first("flux-lens", "FL-1 --> <script>");
+        let (summary, spec, reference) = (summary(), spec(), reference());
+        let facts = PullRequestFacts {
+            ticket: &ticket,
+            summary: &summary,
+            spec: &spec,
+            reference: &reference,
+            approved_by: "a@example.com",
+            head_commit: "89ab",
+            agent_summary: "",
+            qa: &[],
+        };
+        let block = machine_block(&facts);
+        let inner = block.strip_prefix("<!-- sallyport: ").and_then(|rest| rest.strip_suffix(" -->")).unwrap();
+        assert!(!inner.contains("--") && !inner.contains('>'), "{inner}");
+        let json: serde_json::Value = serde_json::from_str(inner).unwrap();
+        assert_eq!(json["workflow"], ticket.workflow_id());
+    }
+}

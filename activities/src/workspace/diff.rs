@@ -1,0 +1,350 @@
+//! The agent's changes, taken from outside the room.
+//!
+//! git runs with the mirror as its git directory, an index of ours and none of the tree's configuration, so nothing that
+//! the agent wrote is executed or read as configuration. Nobody works in the tree any more when this runs. Only paths
+//! that the SPEC lists are ever put into the index, and the resulting tree is compared with the base commit once more.
+
+use std::{fs, path::Path};
+
+use chrono::{DateTime, Utc};
+use sallyport_workflows::scope::Scope;
+
+use super::{
+    Workspace, WorkspaceError,
+    checkout::read_tree,
+    ignore,
+    scan::{Found, Tree},
+};
+use crate::{
+    git::{Git, GitError},
+    mirror::Mirror,
+};
+
+/// The most that is kept of a diff's text, in bytes.
+const DIFF_LIMIT: u64 = 16 << 20;
+
+/// Who made a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The name.
+    pub name: String,
+    /// The email address.
+    pub email: String,
+}
+
+impl Default for Signature {
+    fn default() -> Self {
+        Self {
+            name: "Sallyport".to_owned(),
+            email: "sallyport@localhost".to_owned(),
+        }
+    }
+}
+
+/// What a commit of the agent's changes shall be.
+#[derive(Clone, Debug)]
+pub struct CommitPlan<'a> {
+    /// The commit that the SPEC was written against; all changes are judged against it.
+    pub base: &'a str,
+    /// The commit that the new one is put on.
+    pub parent: &'a str,
+    /// What may differ from the base.
+    pub scope: &'a Scope,
+    /// The commit's message.
+    pub message: &'a str,
+    /// Who makes it.
+    pub author: &'a Signature,
+    /// Its date: the same input makes the same commit.
+    pub at: DateTime<Utc>,
+}
+
+/// What the agent left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Collected {
+    /// Changes inside the scope, committed.
+    Committed {
+        /// The new commit, in the mirror.
+        commit: String,
+        /// The diff against the base.
+        diff: Vec<u8>,
+        /// How many files differ from the base.
+        files: u32,
+    },
+    /// Changes outside the scope; nothing is committed.
+    OutOfScope {
+        /// The paths, readable, sorted.
+        paths: Vec<String>,
+    },
+    /// Nothing that could be committed.
+    NoChanges,
+}
+
+/// Judges and commits what is in the workspace's tree.
+pub async fn collect(
+    mirror: &Mirror,
+    workspace: &Workspace,
+    plan: &CommitPlan<'_>,
+) -> Result<Collected, WorkspaceError> {
+    let git = mirror.git();
+    let mut staged = stage(mirror, workspace, plan).await?;
+    let tree = git
+        .run("write-tree")
+        .index(&workspace.index())
+        .text()
+        .await?;
+    let changes = changes(git, plan.base, &tree).await?;
+    staged.extend(outside(&changes, plan.scope));
+    if !staged.is_empty() {
+        staged.sort();
+        staged.dedup();
+        return Ok(Collected::OutOfScope { paths: staged });
+    }
+    let before = git
+        .run("rev-parse")
+        .argument(format!("{}^{{tree}}", plan.parent))
+        .text()
+        .await?;
+    if tree == before || changes.is_empty() {
+        return Ok(Collected::NoChanges);
+    }
+    let commit = commit_tree(git, &tree, &[plan.parent], plan).await?;
+    Ok(Collected::Committed {
+        diff: diff_text(git, plan.base, &commit).await?,
+        files: u32::try_from(changes.len()).unwrap_or(u32::MAX),
+        commit,
+    })
+}
+
+/// Paths in `commit` that differ from `base` and may not, readable.
+pub async fn out_of_scope(
+    git: &Git,
+    base: &str,
+    commit: &str,
+    scope: &Scope,
+) -> Result<Vec<String>, GitError> {
+    Ok(outside(&changes(git, base, commit).await?, scope))
+}
+
+/// Makes a commit object of `tree` on `parents`, with the plan's message, author and date.
+async fn commit_tree(
+    git: &Git,
+    tree: &str,
+    parents: &[&str],
+    plan: &CommitPlan<'_>,
+) -> Result<String, GitError> {
+    let mut command = signed(git.run("commit-tree"), plan.author, plan.at);
+    for parent in parents {
+        command = command.arguments(["-p", parent]);
+    }
+    command
+        .argument(tree)
+        .input(plan.message.as_bytes().to_vec())
+        .text()
+        .await
+}
+
+/// Sets who makes a commit and when.
+pub(crate) fn signed(
+    mut command: crate::git::Invocation,
+    author: &Signature,
+    at: DateTime<Utc>,
+) -> crate::git::Invocation {
+    let date = format!("{} +0000", at.timestamp());
+    for role in ["AUTHOR", "COMMITTER"] {
+        command = command
+            .variable(&format!("GIT_{role}_NAME"), &author.name)
+            .variable(&format!("GIT_{role}_EMAIL"), &author.email)
+            .variable(&format!("GIT_{role}_DATE"), &date);
+    }
+    command
+}
+
+/// Brings the index from the base commit to what is in the tree, as far as the SPEC allows; answers what it does not.
+async fn stage(
+    mirror: &Mirror,
+    workspace: &Workspace,
+    plan: &CommitPlan<'_>,
+) -> Result<Vec<String>, WorkspaceError> {
+    let (git, index, folder) = (mirror.git(), workspace.index(), workspace.tree());
+    let tree = {
+        let folder = folder.clone();
+        tokio::task::spawn_blocking(move || Tree::open(&folder))
+            .await
+            .map_err(std::io::Error::other)
+            .map_err(WorkspaceError::io("looking at", workspace.root()))??
+    };
+    let find = |path: &[u8]| {
+        tree.find(path)
+            .map_err(WorkspaceError::io("looking at", &folder))
+    };
+    read_tree(git, &index, plan.base).await?;
+
+    let mut refused = Vec::new();
+    let mut present: Vec<Vec<u8>> = Vec::new();
+    let mut gone: Vec<Vec<u8>> = Vec::new();
+    let tracked = tracked(git, &index).await?;
+    for path in &tracked {
+        match find(path)? {
+            // A link may be the one that the base has there; the comparison at the end tells.
+            Found::File | Found::Link => present.push(path.clone()),
+            Found::Nothing => gone.push(path.clone()),
+            // A repository of its own; git does not look into it, and so would not list what is in it.
+            Found::Folder if find(&[path, &b"/.git"[..]].concat())? != Found::Nothing => {
+                refused.push(format!("{}/", readable(path)));
+            }
+            Found::Folder => gone.push(path.clone()),
+            Found::Special => refused.push(readable(path)),
+        }
+    }
+
+    let rules_file = workspace.root().join("ignore-rules");
+    let rules = ignore::rules(mirror, plan.base).await?;
+    fs::write(&rules_file, rules).map_err(WorkspaceError::io("writing", &rules_file))?;
+    for path in ignore::untracked(git, &index, &folder, &rules_file).await? {
+        // What is allowed is added below, whether it is ignored or not: the SPEC names it.
+        if !plan.scope.allows(&path) {
+            refused.push(readable(&path));
+        }
+    }
+    for path in plan.scope.paths() {
+        let path = path.as_str().as_bytes();
+        if tracked.iter().any(|known| known == path) {
+            continue;
+        }
+        match find(path)? {
+            Found::File => present.push(path.to_vec()),
+            Found::Link | Found::Special => refused.push(readable(path)),
+            Found::Nothing | Found::Folder => {}
+        }
+    }
+
+    // First what goes: a file may stand where a folder was.
+    update(git, &index, &folder, &["--force-remove"], gone).await?;
+    update(git, &index, &folder, &["--add", "--replace"], present).await?;
+    Ok(refused)
+}
+
+async fn update(
+    git: &Git,
+    index: &Path,
+    tree: &Path,
+    how: &[&str],
+    paths: Vec<Vec<u8>>,
+) -> Result<(), GitError> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let mut list = paths.join(&0);
+    list.push(0);
+    git.run("update-index")
+        .index(index)
+        .work_tree(tree)
+        .arguments(how)
+        .arguments(["-z", "--stdin"])
+        .input(list)
+        .done()
+        .await
+}
+
+/// The files and links in the index. Submodules are left out: nothing of theirs is ever changed.
+async fn tracked(git: &Git, index: &Path) -> Result<Vec<Vec<u8>>, GitError> {
+    let list = git
+        .run("ls-files")
+        .index(index)
+        .arguments(["-z", "--cached", "--stage"])
+        .output()
+        .await?;
+    let paths = list.split(|byte| *byte == 0).filter_map(|line| {
+        let tab = line.iter().position(|byte| *byte == b'\t')?;
+        (!line.starts_with(b"160000")).then(|| line[tab + 1..].to_vec())
+    });
+    Ok(paths.collect())
+}
+
+/// One path that differs between two trees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Change {
+    old_mode: String,
+    new_mode: String,
+    path: Vec<u8>,
+}
+
+async fn changes(git: &Git, base: &str, new: &str) -> Result<Vec<Change>, GitError> {
+    let raw = git
+        .run("diff-tree")
+        .arguments(["-r", "--raw", "-z", "--no-renames", "--no-ext-diff"])
+        // Otherwise an added submodule would not be seen at all.
+        .argument("--ignore-submodules=none")
+        .arguments([base, new])
+        .output()
+        .await?;
+    let mut fields = raw.split(|byte| *byte == 0);
+    let mut changes = Vec::new();
+    while let Some(head) = fields.next().filter(|head| !head.is_empty()) {
+        let unexpected = || GitError::Unexpected {
+            command: "diff-tree".to_owned(),
+            answer: readable(head),
+        };
+        let head = str::from_utf8(head).map_err(|_| unexpected())?;
+        let mut words = head.strip_prefix(':').unwrap_or_default().split(' ');
+        let (old_mode, new_mode) = (words.next(), words.next());
+        let (Some(old_mode), Some(new_mode), Some(path)) = (old_mode, new_mode, fields.next())
+        else {
+            return Err(unexpected());
+        };
+        changes.push(Change {
+            old_mode: old_mode.to_owned(),
+            new_mode: new_mode.to_owned(),
+            path: path.to_vec(),
+        });
+    }
+    Ok(changes)
+}
+
+/// Which of `changes` are not allowed: a path that the SPEC does not list, or anything but a regular file on either
+/// side.
+fn outside(changes: &[Change], scope: &Scope) -> Vec<String> {
+    let regular = |mode: &str| matches!(mode, "000000" | "100644" | "100755");
+    changes
+        .iter()
+        .filter(|change| {
+            !(scope.allows(&change.path) && regular(&change.old_mode) && regular(&change.new_mode))
+        })
+        .map(|change| readable(&change.path))
+        .collect()
+}
+
+/// The diff as text. One that is far too long is replaced by its statistics.
+async fn diff_text(git: &Git, base: &str, commit: &str) -> Result<Vec<u8>, GitError> {
+    let diff = |form: &str| {
+        git.run("diff-tree")
+            .arguments(["-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color"])
+            .arguments([form, base, commit])
+            .limit(DIFF_LIMIT)
+    };
+    match diff("--patch").output().await {
+        Err(GitError::TooMuch { .. }) => {
+            let mut text = b"The diff is too long to be shown. What changed:\n\n".to_vec();
+            text.extend(diff("--stat").output().await?);
+            Ok(text)
+        }
+        other => other,
+    }
+}
+
+/// A path for people: in one line, without control characters, and what is no UTF-8 replaced.
+pub fn readable(path: &[u8]) -> String {
+    let mut text = String::with_capacity(path.len());
+    for letter in String::from_utf8_lossy(path).chars() {
+        if letter.is_control() {
+            text.extend(letter.escape_default());
+        } else {
+            text.push(letter);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "diff_tests.rs"]
+mod tests;

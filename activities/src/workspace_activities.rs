@@ -1,0 +1,189 @@
+//! The activities on a host with a workspace; declared in `sallyport_workflows::activities::WorkspaceActivities`.
+
+#![expect(
+    missing_docs,
+    reason = "the constants that the macro makes carry no documentation"
+)]
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sallyport_ledger::qa_results;
+use sallyport_workflows::{
+    activities::{
+        AgentRun, HostClaim, PrepareWorkspace, QaResult, RemoveWorkspace, RunAgent, RunQa,
+        definitions,
+    },
+    host_task_queue,
+    ticket::TicketKey,
+};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    context::Context,
+    execution::{self, AgentHeartbeat, RunEnd},
+    failure::StepError,
+    heartbeat::{self, beating},
+    qa::{self, QaRoom, report},
+    workspace::{Workspace, approved, checkout},
+};
+
+/// Implements the activities on a host with a workspace.
+#[derive(Debug)]
+pub struct WorkspaceSteps {
+    context: Arc<Context>,
+}
+
+impl WorkspaceSteps {
+    /// With what all activities share.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+
+    fn workspace(&self, ticket: &TicketKey) -> Workspace {
+        Workspace::of(&self.context.data_dir, ticket)
+    }
+
+    async fn prepare(&self, input: &PrepareWorkspace) -> Result<(), StepError> {
+        let ticket_id = &input.ticket.ticket_id;
+        approved::load(&self.context.objects, ticket_id, &input.spec, &input.policy).await?;
+        let mirror = self
+            .context
+            .mirrors
+            .with_commit(&input.repository_url, &input.start_commit)
+            .await?;
+        let workspace = self.workspace(&input.ticket);
+        Ok(checkout::prepare(mirror.git(), &workspace, &input.start_commit).await?)
+    }
+
+    async fn check(&self, input: &RunQa, announce: impl FnMut(&str)) -> Result<QaResult, StepError> {
+        let ticket = &input.key.ticket;
+        let objects = &self.context.objects;
+        let approved =
+            approved::load(objects, &ticket.ticket_id, &input.spec, &input.policy).await?;
+        let mirror = self
+            .context
+            .mirrors
+            .with_commit(&input.repository_url, &input.commit)
+            .await?;
+        let workspace = self.workspace(ticket);
+        let room = QaRoom {
+            sandbox: &self.context.sandbox,
+            objects,
+            git: mirror.git(),
+            workspace: &workspace,
+        };
+        let gates = &approved.policy.repository.gates;
+        let outcomes = qa::run(room, input.key.sequence, &input.commit, gates, announce).await?;
+        let checklist = &approved.spec.checklist;
+        let report = report::markdown(&ticket.ticket_id, &input.commit, &outcomes, checklist);
+        let rows: Vec<_> = outcomes.iter().map(qa::GateOutcome::row).collect();
+        qa_results::insert(&self.context.database, &input.key, &input.commit, &rows).await?;
+        Ok(QaResult {
+            passed: qa::passed(&outcomes),
+            gates: outcomes.iter().map(qa::GateOutcome::result).collect(),
+            report: objects.put(report).await?,
+        })
+    }
+
+    async fn remove(&self, ticket: &TicketKey) -> Result<(), StepError> {
+        Ok(checkout::remove(self.workspace(ticket).root()).await?)
+    }
+}
+
+#[activities]
+impl WorkspaceSteps {
+    /// Answers with this host. How many tickets a host works on at once is limited by the worker's slots for the host's
+    /// queue. Again may be answered by another host; the workflow goes on with the one that it is answered.
+    #[activity(definition = definitions::ClaimHost)]
+    pub async fn claim_host(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        _ticket: TicketKey,
+    ) -> Result<HostClaim, ActivityError> {
+        let host_id = self.context.host_id.clone();
+        Ok(HostClaim {
+            task_queue: host_task_queue(&host_id),
+            host_id,
+        })
+    }
+
+    /// Checks the SPEC's revision and lays out the workspace. Again lays it out anew.
+    #[activity(definition = definitions::PrepareWorkspace)]
+    pub async fn prepare_workspace(
+        self: Arc<Self>,
+        context: ActivityContext,
+        input: PrepareWorkspace,
+    ) -> Result<(), ActivityError> {
+        let step = || "laying out the workspace".to_owned();
+        Ok(beating(&context, step, self.prepare(&input)).await??)
+    }
+
+    /// Runs the agent and judges what it left. Again goes on in the same workspace and conversation, and with what was spent
+    /// already taken off. Heartbeats by a timer carry an [`AgentHeartbeat`]; a cancellation empties the room first.
+    #[activity(definition = definitions::RunAgent)]
+    pub async fn run_agent(
+        self: Arc<Self>,
+        context: ActivityContext,
+        input: RunAgent,
+    ) -> Result<AgentRun, ActivityError> {
+        let (progress, watched) = watch::channel(AgentHeartbeat {
+            step: "starting".to_owned(),
+            ..AgentHeartbeat::default()
+        });
+        let cancel = CancellationToken::new();
+        let run = execution::run_agent(&self.context, &input, progress, cancel.clone());
+        tokio::pin!(run);
+        let mut ticks = interval(heartbeat::EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                end = &mut run => return match end {
+                    Ok(run) => Ok(run),
+                    Err(RunEnd::Cancelled) => Err(ActivityError::cancelled()),
+                    Err(RunEnd::Failed(error)) => Err(error.into()),
+                },
+                // Not dropped: only when the run returns is the room known to be empty.
+                () = context.cancelled(), if !cancel.is_cancelled() => cancel.cancel(),
+                _ = ticks.tick() => {
+                    let progress = watched.borrow().clone();
+                    context.record_heartbeat(progress).await?;
+                }
+            }
+        }
+    }
+
+    /// Runs the gates on a clean checkout. Again starts anew and replaces the results of the same step. Heartbeats by a timer
+    /// name the gate; a cancellation kills it.
+    #[activity(definition = definitions::RunQa)]
+    pub async fn run_qa(
+        self: Arc<Self>,
+        context: ActivityContext,
+        input: RunQa,
+    ) -> Result<QaResult, ActivityError> {
+        let step = Mutex::new("laying out a clean checkout".to_owned());
+        let announce = |gate: &str| {
+            *step.lock().unwrap_or_else(PoisonError::into_inner) = format!("running {gate}");
+        };
+        let told = || AgentHeartbeat {
+            step: step.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            ..AgentHeartbeat::default()
+        };
+        Ok(beating(&context, told, self.check(&input, announce)).await??)
+    }
+
+    /// Removes the workspace. Gone already is success.
+    #[activity(definition = definitions::RemoveWorkspace)]
+    pub async fn remove_workspace(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        input: RemoveWorkspace,
+    ) -> Result<(), ActivityError> {
+        Ok(self.remove(&input.ticket).await?)
+    }
+}

@@ -1,0 +1,391 @@
+//! The starter's API, as the people's commands use it.
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
+use sallyport_workflows::{State, decision::DecisionOutcome};
+use secrecy::ExposeSecret as _;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+pub use sallyport_starter::api::types::*;
+
+use crate::{
+    exit::{Exit, Problem},
+    instance::Instance,
+};
+
+/// How long one request may take. The starter itself waits 10 s for a worker.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The pauses before a decision is sent again that may not have arrived. It carries the same id each time, so it counts
+/// once however often it arrives.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(300),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
+
+/// Speaks to one Sallyport.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    instance: Instance,
+}
+
+/// A text to read, exactly as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// What a gate asks about, where the text is that.
+    pub revision: Option<String>,
+    /// The text, which may hold bytes that are no UTF-8: a diff of somebody's files.
+    pub bytes: Vec<u8>,
+}
+
+impl Document {
+    /// The text for reading; what is no UTF-8 shows as a replacement character.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+/// What became of a decision that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The workflow has judged it.
+    Judged(Box<DecisionOutcome>),
+    /// No worker runs; the workflow judges it as soon as one does.
+    Pending,
+}
+
+impl Client {
+    /// A client of `instance`. Nothing is sent yet.
+    pub fn new(instance: Instance) -> Result<Self, Problem> {
+        let base = Url::parse(&instance.url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && !url.cannot_be_a_base())
+            .ok_or_else(|| {
+                Problem::new(
+                    Exit::Usage,
+                    format!("`{}` is no address; write http://HOST:PORT", instance.url),
+                )
+            })?;
+        let mut http = reqwest::Client::builder().timeout(TIMEOUT);
+        if matches!(base.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")) {
+            // A proxy could only get in the way of what is on this machine.
+            http = http.no_proxy();
+        }
+        let http = http
+            .build()
+            .map_err(|error| Problem::new(Exit::Failed, format!("cannot make requests: {error}")))?;
+        Ok(Self {
+            http,
+            base,
+            instance,
+        })
+    }
+
+    /// The tickets, newest first.
+    pub async fn list(
+        &self,
+        state: Option<State>,
+        limit: u32,
+        offset: u32,
+    ) -> Result<WorkflowList, Problem> {
+        let mut url = self.url(&["workflows"]);
+        {
+            let mut query = url.query_pairs_mut();
+            if let Some(state) = state {
+                query.append_pair("state", state.as_str());
+            }
+            query.append_pair("limit", &limit.to_string());
+            query.append_pair("offset", &offset.to_string());
+        }
+        self.read(url).await
+    }
+
+    /// All that is known of a ticket.
+    pub async fn view(&self, id: &str) -> Result<WorkflowView, Problem> {
+        self.read(self.url(&["workflows", id])).await
+    }
+
+    /// A ticket's `spec`, `diff` or `qa-report`.
+    pub async fn document(&self, id: &str, which: &str) -> Result<Document, Problem> {
+        let request = self.request(Method::GET, self.url(&["workflows", id, which]));
+        let response = self.send(request).await?;
+        let revision = response
+            .headers()
+            .get("x-sallyport-revision")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
+        Ok(Document {
+            revision,
+            bytes: bytes.into(),
+        })
+    }
+
+    /// The agent's log lines after the one with the id `after`.
+    pub async fn logs(&self, id: &str, after: u64, limit: u32) -> Result<LogPage, Problem> {
+        let mut url = self.url(&["agent", "logs", id]);
+        url.query_pairs_mut()
+            .append_pair("after", &after.to_string())
+            .append_pair("limit", &limit.to_string());
+        self.read(url).await
+    }
+
+    /// Sends a decision about an open gate, again if it may not have arrived.
+    pub async fn decide(
+        &self,
+        approval: Uuid,
+        decision: &DecisionRequest,
+    ) -> Result<Sent, Problem> {
+        let url = self.url(&["approvals", &approval.to_string(), "decision"]);
+        let response = self
+            .send_surely(|| self.request(Method::POST, url.clone()).json(decision))
+            .await?;
+        if response.status() == StatusCode::ACCEPTED {
+            return Ok(Sent::Pending);
+        }
+        Ok(Sent::Judged(Box::new(self.parse(response).await?)))
+    }
+
+    /// Asks for a closed pull request to be opened again.
+    pub async fn reopen(&self, id: &str, wish: Uuid) -> Result<serde_json::Value, Problem> {
+        let url = self.url(&["workflows", id, "reopen"]);
+        let body = ReopenRequest { id: wish };
+        let response = self
+            .send_surely(|| self.request(Method::POST, url.clone()).json(&body))
+            .await?;
+        self.parse(response).await
+    }
+
+    /// The path's parts are escaped, whatever is in them.
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        self.http
+            .request(method, url)
+            .bearer_auth(self.instance.token.expose_secret())
+            .header(header::ACCEPT, "*/*")
+    }
+
+    async fn read<T: DeserializeOwned>(&self, url: Url) -> Result<T, Problem> {
+        let response = self.send(self.request(Method::GET, url)).await?;
+        self.parse(response).await
+    }
+
+    async fn parse<T: DeserializeOwned>(&self, response: Response) -> Result<T, Problem> {
+        let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Problem::new(
+                Exit::Failed,
+                format!("the answer of {} is not understood: {error}", self.base),
+            )
+            .hint("are this `sallyport` and the one that runs of the same version?")
+        })
+    }
+
+    async fn send_surely(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Response, Problem> {
+        let mut pauses = PAUSES.iter();
+        let mut may_have_arrived = false;
+        loop {
+            let problem = match self.send(request()).await {
+                Err(problem) if problem.exit == Exit::Unreachable => problem,
+                other => return other,
+            };
+            // Without a connection, `broken` gave its hint.
+            may_have_arrived |= problem.hint.is_none();
+            match pauses.next() {
+                Some(pause) => tokio::time::sleep(*pause).await,
+                None if may_have_arrived => {
+                    return Err(problem.hint(
+                        "whether it arrived is not known; look with `sallyport status`, and repeat the command if it did \
+                         not",
+                    ));
+                }
+                None => return Err(problem),
+            }
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Problem> {
+        let response = request.send().await.map_err(|error| self.broken(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.bytes().await.unwrap_or_default();
+        Err(refusal(status, &body, &self.base))
+    }
+
+    fn broken(&self, error: &reqwest::Error) -> Problem {
+        let mut why = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            why = cause.to_string();
+            source = cause.source();
+        }
+        let problem = Problem::new(
+            Exit::Unreachable,
+            format!("{} does not answer: {why}", self.base),
+        );
+        if error.is_connect() {
+            problem.hint("is it running? `sallyport dev` starts it; `--url URL` names another")
+        } else {
+            problem
+        }
+    }
+}
+
+/// What an answer that is no success means for the caller.
+fn refusal(status: StatusCode, body: &[u8], base: &Url) -> Problem {
+    let said = serde_json::from_slice::<ErrorBody>(body)
+        .map(|body| body.error.message)
+        .unwrap_or_else(|_| format!("{base} answered {status}"));
+    let exit = match status.as_u16() {
+        400 | 422 => Exit::Usage,
+        404 => Exit::NotFound,
+        409 => Exit::Conflict,
+        502..=504 => Exit::Unreachable,
+        _ => Exit::Failed,
+    };
+    let problem = Problem::new(exit, said);
+    match status.as_u16() {
+        401 => problem.hint("the token is not known there; name the file of yours with `--token-file FILE`"),
+        403 => problem.hint("your role does not allow this; ask an admin of this Sallyport"),
+        404 => problem.hint("`sallyport list` shows every ticket"),
+        _ => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client() -> Client {
+        Client::new(Instance {
+            url: "http://127.0.0.1:1/base/".into(),
+            token: "t".into(),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn the_exit_code_says_what_kind_of_failure_it_was() {
+        let base = Url::parse("http://127.0.0.1:1").unwrap();
+        for (status, exit) in [
+            (400, Exit::Usage),
+            (401, Exit::Failed),
+            (403, Exit::Failed),
+            (404, Exit::NotFound),
+            (409, Exit::Conflict),
+            (422, Exit::Usage),
+            (500, Exit::Failed),
+            (503, Exit::Unreachable),
+        ] {
+            let body = br#"{"error":{"code":"x","message":"the reason"}}"#;
+            let problem = refusal(StatusCode::from_u16(status).unwrap(), body, &base);
+            assert_eq!((problem.exit, problem.message.as_str()), (exit, "the reason"), "{status}");
+        }
+        let odd = refusal(StatusCode::BAD_GATEWAY, b"<html>", &base);
+        assert!(odd.message.contains("502"), "{odd}");
+    }
+
+    #[test]
+    fn an_id_stays_one_part_of_the_path() {
+        let url = client().url(&["workflows", "a/../b?c#d", "spec"]);
+        assert_eq!(
+            url.as_str(),
+            "http://127.0.0.1:1/base/workflows/a%2F..%2Fb%3Fc%23d/spec"
+        );
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_unreachable() {
+        let closed = {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap()
+        };
+        let client = Client::new(Instance {
+            url: format!("http://{closed}"),
+            token: "t".into(),
+        })
+        .unwrap();
+        let problem = client.view("FL-1").await.unwrap_err();
+        assert_eq!(problem.exit, Exit::Unreachable);
+        assert!(problem.message.contains(&closed.port().to_string()), "{problem}");
+    }
+
+    /// Reads one request and returns its body.
+    fn take_request(stream: &mut std::net::TcpStream) -> serde_json::Value {
+        use std::io::Read as _;
+        let mut received = Vec::new();
+        loop {
+            let mut chunk = [0; 4096];
+            let count = stream.read(&mut chunk).unwrap();
+            received.extend_from_slice(&chunk[..count]);
+            let text = String::from_utf8_lossy(&received);
+            if let Some((_, body)) = text.split_once("\r\n\r\n") {
+                if let Ok(body) = serde_json::from_str(body) {
+                    return body;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_decision_that_may_not_have_arrived_is_sent_again_under_the_same_id() {
+        use std::io::Write as _;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            // The first connection is cut after the request, the second one answers.
+            let first = take_request(&mut listener.accept().unwrap().0);
+            let (mut stream, _) = listener.accept().unwrap();
+            let second = take_request(&mut stream);
+            let body = r#"{"pending":true}"#;
+            write!(
+                stream,
+                "HTTP/1.1 202 Accepted\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            )
+            .unwrap();
+            (first, second)
+        });
+        let client = Client::new(Instance {
+            url,
+            token: "t".into(),
+        })
+        .unwrap();
+        let decision = DecisionRequest {
+            id: Uuid::from_u128(7),
+            revision: "0123abcd".into(),
+            decision: sallyport_workflows::decision::Verdict::Approve,
+            comments: None,
+        };
+        let sent = client.decide(Uuid::from_u128(1), &decision).await.unwrap();
+        assert_eq!(sent, Sent::Pending);
+        let (first, second) = server.join().unwrap();
+        assert_eq!(first, second);
+        assert_eq!(first["id"], decision.id.to_string());
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let instance = Instance {
+            url: "file:///etc".into(),
+            token: "t".into(),
+        };
+        assert_eq!(Client::new(instance).unwrap_err().exit, Exit::Usage);
+    }
+}

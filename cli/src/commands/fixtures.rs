@@ -1,0 +1,167 @@
+//! Answers of the API for the tests of this module, made from JSON as the starter sends it.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::client::{WorkflowList, WorkflowView};
+
+const SPEC_REVISION: &str = "6352e3c830d733c221db9728679cf5de2ff192ba68f8bca9a3450b5394a91e58";
+const PR_REVISION: &str = "1fb8c2785f2ee6c56e19a54cba42be9f4eafa68694567cb9d0e04f53669e63b2";
+const BASE: &str = "0123456789abcdef0123456789abcdef01234567";
+const HEAD: &str = "89abcdef0123456789abcdef0123456789abcdef";
+
+/// The time of all tests.
+pub fn now() -> DateTime<Utc> {
+    "2026-11-23T19:13:04Z".parse().unwrap()
+}
+
+pub fn list() -> WorkflowList {
+    let mut second = workflow("FL-2", "COMPLETED");
+    second["title"] = "Evil\u{1b}]0;owned\u{7} title\nin two lines".into();
+    second["since"] = "2026-11-20T08:00:00Z".into();
+    second["attempt"] = 2.into();
+    let mut third = workflow("FL-3", "PENDING");
+    third["title"] = Value::Null;
+    third["usage"] = json!({});
+    let workflows = json!([workflow("FL-1", "AWAITING_SPEC_APPROVAL"), second, third]);
+    parse(json!({ "workflows": workflows, "total": 3 }))
+}
+
+pub fn at_gate_1() -> WorkflowView {
+    parse(json!({
+        "workflow": workflow("FL-1", "AWAITING_SPEC_APPROVAL"),
+        "live": true,
+        "status": status(),
+        "transitions": [
+            transition(1, Value::Null, "PENDING", "2026-11-23T19:10:00Z"),
+            transition(2, "PENDING".into(), "PLANNING", "2026-11-23T19:10:01Z"),
+            transition(3, "PLANNING".into(), "AWAITING_SPEC_APPROVAL", "2026-11-23T19:10:04Z"),
+        ],
+        "approvals": [approval("SPEC", SPEC_REVISION, "PENDING")],
+        "decisions": [decision("REVISE", "SPEC", "00112233445566778899aabbccddeeff", json!("the SPEC changed since"))],
+        "qa_results": [],
+        "temporal_url": "http://127.0.0.1:8233/namespaces/default/workflows/ticket:flux-lens:FL-1",
+    }))
+}
+
+pub fn at_gate_2_without_a_worker() -> WorkflowView {
+    let mut workflow = workflow("FL-1", "AWAITING_PR_APPROVAL");
+    workflow["pull_request"] = json!({
+        "number": 1, "url": "http://127.0.0.1:8480/pulls/1", "branch": "sallyport/FL-1", "base_branch": "main", "head_commit": HEAD
+    });
+    parse(json!({
+        "workflow": workflow,
+        "live": false,
+        "status": null,
+        "transitions": [],
+        "approvals": [
+            approval("SPEC", SPEC_REVISION, "APPROVED"),
+            approval("PR", PR_REVISION, "PENDING"),
+        ],
+        "decisions": [decision("APPROVE", "SPEC", SPEC_REVISION, Value::Null)],
+        "qa_results": [
+            qa(4, "Unit tests", true, false),
+            qa(6, "Unit tests", true, true),
+            qa(6, "Lint", false, false),
+        ],
+    }))
+}
+
+pub fn parked() -> WorkflowView {
+    let mut workflow = workflow("FL-1", "ERROR");
+    workflow["title"] = "Looks \u{1b}[31mharmless\u{202e}\nSTATE COMPLETED".into();
+    workflow["failure"] = json!({
+        "kind": "OutOfScope", "step": "run_agent",
+        "message": "the agent changed package.json outside the scope, also after it was told; revise the SPEC"
+    });
+    parse(json!({
+        "workflow": workflow,
+        "live": true,
+        "status": null,
+        "transitions": [],
+        "approvals": [approval("SPEC", SPEC_REVISION, "APPROVED")],
+        "decisions": [decision("APPROVE", "SPEC", SPEC_REVISION, Value::Null)],
+        "qa_results": [],
+        "temporal_url": "http://127.0.0.1:8233/namespaces/default/workflows/ticket:flux-lens:FL-1",
+    }))
+}
+
+fn parse<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+fn workflow(ticket: &str, state: &str) -> Value {
+    json!({
+        "id": "6f0c1d52-93a4-5c1b-8a55-2f5d7be190c4", "workflow_id": format!("ticket:flux-lens:{ticket}"),
+        "source": "flux-lens", "ticket_id": ticket, "attempt": 1,
+        "title": "Sorting drops the last item", "ticket_url": format!("http://127.0.0.1:9/tickets/{ticket}"),
+        "reporter": "reporter@example.com", "priority": "normal", "repository_url": "file:///srv/demo.git",
+        "state": state, "since": "2026-11-23T19:10:04Z", "sequence": 3,
+        "created_at": "2026-11-23T19:10:00Z", "updated_at": "2026-11-23T19:10:04Z", "completed_at": null,
+        "spec_revision": SPEC_REVISION, "spec": null, "spec_approved_at": null, "spec_approved_by": null,
+        "head_commit": null, "diff": null, "qa_report": null, "qa_passed": null, "pull_request": null,
+        "merged_at": null, "failure": null, "retries": 0, "usage": usage(),
+    })
+}
+
+fn usage() -> Value {
+    json!({ "requests": 3, "input_tokens": 12_000, "output_tokens": 345, "cost_micro_usd": 423_456 })
+}
+
+fn status() -> Value {
+    let object = json!({ "key": "sha256/00", "bytes": 3 });
+    json!({
+        "ticket": { "source": "flux-lens", "ticket_id": "FL-1", "attempt": 1 },
+        "state": "AWAITING_SPEC_APPROVAL", "since": "2026-11-23T19:10:04Z", "sequence": 3,
+        "repository_url": "file:///srv/demo.git",
+        "summary": {
+            "title": "Sorting drops the last item", "url": "http://127.0.0.1:9/tickets/FL-1",
+            "reporter": "reporter@example.com", "content": object,
+        },
+        "open_gate": {
+            "approval_id": "11111111-2222-4333-8444-555555555555", "gate": "SPEC", "revision": SPEC_REVISION,
+            "content": object, "approvals_needed": 2, "opened_at": "2026-11-23T19:10:04Z",
+            "deadline": "2026-11-24T19:10:04Z",
+        },
+        "decisions": [],
+        "spec": {
+            "revision": SPEC_REVISION, "text": object, "document": object, "base_commit": BASE, "files": 2,
+            "confidence_percent": 85,
+        },
+        "head_commit": null, "diff": null, "qa": [], "qa_report": null, "pull_request": null, "failure": null,
+        "notes": ["the comment on the ticket could not be posted"],
+        "usage": usage(), "rounds": { "revisions": 1, "repairs": 0, "changes": 0 },
+    })
+}
+
+fn transition(sequence: u64, from: Value, to: &str, at: &str) -> Value {
+    let reason = if sequence == 3 { json!("the SPEC is written") } else { Value::Null };
+    json!({ "sequence": sequence, "from": from, "to": to, "at": at, "triggered_by": "system", "reason": reason })
+}
+
+fn approval(gate: &str, revision: &str, status: &str) -> Value {
+    json!({
+        "id": "11111111-2222-4333-8444-555555555555", "workflow": "6f0c1d52-93a4-5c1b-8a55-2f5d7be190c4",
+        "workflow_id": "ticket:flux-lens:FL-1", "ticket_id": "FL-1", "title": "Sorting drops the last item",
+        "gate": gate, "revision": revision, "content": { "key": "sha256/00", "bytes": 3 },
+        "approvals_needed": 2, "approvals_given": 1, "status": status,
+        "requested_at": "2026-11-23T19:10:04Z", "expires_at": "2026-11-24T19:10:04Z",
+        "decided_at": null, "decided_by": null,
+    })
+}
+
+fn decision(verdict: &str, gate: &str, revision: &str, refused: Value) -> Value {
+    json!({
+        "id": "99999999-2222-4333-8444-555555555555", "approval_id": null, "gate": gate, "revision": revision,
+        "decision": verdict, "by": "approver@example.com", "comments": null, "proven": refused.is_null(),
+        "refused": refused, "origin": "workflow", "at": "2026-11-23T19:12:10Z",
+    })
+}
+
+fn qa(step: u64, name: &str, required: bool, passed: bool) -> Value {
+    json!({
+        "step": step, "commit": HEAD, "gate_name": name, "command": "node --test", "required": required,
+        "passed": passed, "exit_code": i32::from(!passed), "output": "", "duration_ms": 1234,
+        "at": "2026-11-23T19:12:00Z",
+    })
+}

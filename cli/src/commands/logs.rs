@@ -1,0 +1,127 @@
+//! `sallyport logs`.
+
+use std::time::Duration;
+
+use sallyport_ledger::agent_logs::{LogLevel, LogRow};
+
+use super::{client, print};
+use crate::{
+    arguments::LogsArguments,
+    client::Client,
+    exit::{Exit, Problem},
+    terminal::{Painter, Style, line, tell},
+};
+
+/// How many lines are asked for at once.
+const PAGE: u32 = 500;
+/// The pause before it is asked again whether there is more.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Prints what the agent did, and with `-f` what it does.
+pub async fn run(arguments: LogsArguments) -> Result<(), Problem> {
+    let client = client(arguments.connection)?;
+    let painter = Painter::stdout();
+    let mut after = 0;
+    let mut printed = false;
+    loop {
+        // Asked before the lines are read: if the ticket has ended, all lines are there.
+        let ended = !arguments.follow || has_ended(&client, &arguments.id).await?;
+        loop {
+            let page = match client.logs(&arguments.id, after, PAGE).await {
+                Err(problem) if arguments.follow && printed && problem.exit == Exit::Unreachable => {
+                    tell(&format!("{problem}; trying again"));
+                    break;
+                }
+                other => other?,
+            };
+            for row in &page.logs {
+                print(&if arguments.json {
+                    json_line(row)?
+                } else {
+                    render(row, painter)
+                })?;
+                printed = true;
+            }
+            let is_last = page.logs.len() < PAGE as usize;
+            after = page.next.max(after);
+            if is_last {
+                break;
+            }
+        }
+        if ended {
+            if !printed {
+                tell("the agent has written nothing yet");
+            }
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn has_ended(client: &Client, id: &str) -> Result<bool, Problem> {
+    match client.view(id).await {
+        Ok(view) => Ok(view.workflow.state.is_end()),
+        // Sallyport may be restarting; whoever follows does not mind.
+        Err(problem) if problem.exit == Exit::Unreachable => Ok(false),
+        Err(problem) => Err(problem),
+    }
+}
+
+fn json_line(row: &LogRow) -> Result<String, Problem> {
+    let pretty = crate::terminal::json(row).map_err(|error| {
+        Problem::new(Exit::Failed, format!("cannot write JSON: {error}"))
+    })?;
+    // Line breaks inside strings are escaped, so these are only the layout's.
+    let compact: Vec<&str> = pretty.lines().map(str::trim).collect();
+    Ok(format!("{}\n", compact.join(" ")))
+}
+
+fn render(row: &LogRow, painter: Painter) -> String {
+    let level = match row.level {
+        LogLevel::Debug => painter.paint(Style::Dim, "debug"),
+        LogLevel::Info => painter.paint(Style::Blue, "info "),
+        LogLevel::Warn => painter.paint(Style::Yellow, "warn "),
+        LogLevel::Error => painter.paint(Style::Red, "error"),
+    };
+    let mut text = format!(
+        "{} {level}",
+        painter.paint(Style::Dim, row.at.format("%H:%M:%S").to_string())
+    );
+    for part in [&row.tool, &row.path].into_iter().flatten() {
+        text.push(' ');
+        text.push_str(&painter.paint(Style::Bold, line(part)));
+    }
+    format!("{text}  {}\n", line(&row.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> LogRow {
+        LogRow {
+            id: 7,
+            at: "2026-11-23T19:10:01Z".parse().unwrap(),
+            level: LogLevel::Warn,
+            message: "wrote\n\u{1b}[2Jtwo lines".into(),
+            tool: Some("edit".into()),
+            path: Some("src/list.js".into()),
+        }
+    }
+
+    #[test]
+    fn a_line_stays_one_line_and_harmless() {
+        assert_eq!(
+            render(&row(), Painter::plain()),
+            "19:10:01 warn  edit src/list.js  wrote [2Jtwo lines\n"
+        );
+    }
+
+    #[test]
+    fn json_is_one_line_each() {
+        let text = json_line(&row()).unwrap();
+        assert_eq!(text.matches('\n').count(), 1);
+        let back: LogRow = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, row());
+    }
+}

@@ -1,0 +1,218 @@
+//! `sallyport.toml`: the whole configuration, read once and passed down. Nothing reads the environment later.
+//!
+//! The types of the sections live in the crates that use them; this puts them together. [`Layers`] says how the file,
+//! the environment and `sallyport dev` are laid over each other.
+
+mod error;
+mod layers;
+#[cfg(test)]
+mod layers_tests;
+mod overlay;
+mod places;
+
+use std::path::{Path, PathBuf};
+
+use sallyport_activities::{config::ModelConfig, gateway::Gateway, planning::model::GenaiPlanner};
+use sallyport_ledger::config::{
+    DatabaseConfig, DecisionsConfig, FluxLensConfig, ObjectsConfig, RepositoryConfig,
+};
+use sallyport_starter::{api::auth::Tokens, config::StarterConfig};
+use sallyport_worker::config::{TemporalConfig, WorkerConfig};
+use sallyport_workflows::policy::InstallationPolicy;
+use serde::Deserialize;
+
+pub use error::ConfigError;
+pub use layers::Layers;
+pub use overlay::PREFIX;
+pub use places::Origin;
+
+/// The whole configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The folder of this installation's files on this host: mirrors, workspaces, the host's id.
+    pub data_dir: PathBuf,
+    /// Where the pinned programs are.
+    pub tools: ToolsConfig,
+    /// Where Temporal is.
+    #[serde(default)]
+    pub temporal: TemporalConfig,
+    /// The ledger's Postgres.
+    pub database: DatabaseConfig,
+    /// The object storage.
+    pub objects: ObjectsConfig,
+    /// Webhooks, API, and who may use it.
+    pub starter: StarterConfig,
+    /// The ticket system.
+    pub flux_lens: FluxLensConfig,
+    /// Which repository a project's tickets are about.
+    pub repositories: Vec<RepositoryConfig>,
+    /// The model that plans, and the one that the agent works with.
+    pub model: ModelConfig,
+    /// Who is believed to have decided.
+    pub decisions: DecisionsConfig,
+    /// Limits and deadlines of tickets.
+    #[serde(default)]
+    pub policy: InstallationPolicy,
+    /// What this host takes on.
+    #[serde(default)]
+    pub worker: WorkerConfig,
+}
+
+/// `[tools]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolsConfig {
+    /// The list of tools that `cargo xtask setup` wrote.
+    pub manifest: PathBuf,
+}
+
+impl Config {
+    /// Reads the configuration at `file`, with the environment laid over it.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let environment: Vec<_> = std::env::vars().collect();
+        let mut layers = Layers::read(file)?;
+        layers.overlay(environment.iter().cloned())?;
+        Self::from_layers(layers, environment)
+    }
+
+    /// Reads what was put together, with defaults where nothing is said.
+    pub fn from_layers(
+        mut layers: Layers,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        layers.put_default(&["data_dir"], ".sallyport".into())?;
+        layers.put_default(&["tools", "manifest"], ".tools/tools.json".into())?;
+        let data_dir = layers.get(&["data_dir"]).and_then(toml::Value::as_str);
+        let objects = Path::new(data_dir.unwrap_or_default()).join("objects");
+        layers.put_default(&["objects", "path"], objects.to_string_lossy().into_owned().into())?;
+        Self::add_vendor_key(&mut layers, environment)?;
+        let unproven = ["policy", "accept_unproven_decisions"];
+        if layers.get(&unproven).is_some() {
+            return Err(layers.error(&unproven, "set `decisions.accept_unproven` instead"));
+        }
+        let mut config: Self = layers.into_type()?;
+        config.policy.accept_unproven_decisions = config.decisions.accept_unproven;
+        Ok(config)
+    }
+
+    /// Takes the model's key from the vendor's own variable where the configuration names none, and the vendor from the
+    /// variable that is there.
+    pub fn add_vendor_key(
+        layers: &mut Layers,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), ConfigError> {
+        if layers.get(&["model", "api_key"]).is_some()
+            || layers.get(&["model", "api_key_file"]).is_some()
+        {
+            return Ok(());
+        }
+        let environment: Vec<_> = environment.into_iter().collect();
+        let vendor = layers.get(&["model", "vendor"]).cloned();
+        for (name, variable) in [
+            ("anthropic", "ANTHROPIC_API_KEY"),
+            ("openai", "OPENAI_API_KEY"),
+        ] {
+            let is_asked = vendor
+                .as_ref()
+                .is_none_or(|vendor| vendor.as_str() == Some(name));
+            let key = environment
+                .iter()
+                .find(|(known, value)| known == variable && !value.is_empty());
+            if let (true, Some((_, key))) = (is_asked, key) {
+                let origin = || Origin::Variable(variable.to_owned());
+                layers.put(&["model", "vendor"], name.into(), origin())?;
+                layers.put(&["model", "api_key"], key.as_str().into(), origin())?;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads each secret once, and looks at the models, so that what is wrong is said before anything starts.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.database.url()?;
+        self.flux_lens.token()?;
+        self.flux_lens.webhook_secret()?;
+        self.decisions.key()?;
+        GenaiPlanner::new(self.model.planner()?)?;
+        Gateway::new(self.model.agent()?)?;
+        Tokens::new(&self.starter.tokens)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = include_str!("example.toml");
+
+    fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+        let environment: Vec<_> = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let mut layers =
+            Layers::parse(Path::new("/srv/sallyport.toml"), text).map_err(|error| error.to_string())?;
+        layers
+            .overlay(environment.iter().cloned())
+            .map_err(|error| error.to_string())?;
+        Config::from_layers(layers, environment).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_example_is_a_whole_configuration() {
+        let config = load(WHOLE, &[]).unwrap();
+        assert_eq!(config.data_dir, Path::new("/srv/.sallyport"));
+        assert_eq!(config.objects.path, Path::new("/srv/.sallyport/objects"));
+        assert_eq!(config.tools.manifest, Path::new("/srv/.tools/tools.json"));
+        assert!(!config.policy.accept_unproven_decisions);
+    }
+
+    #[test]
+    fn whether_unproven_decisions_count_must_be_said() {
+        let silent: String = WHOLE
+            .lines()
+            .filter(|line| !line.starts_with("accept_unproven"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let error = load(&silent, &[]).unwrap_err();
+        assert!(
+            error.contains("key `decisions.accept_unproven`: it is required and missing"),
+            "{error}"
+        );
+        let said = [("SALLYPORT__DECISIONS__ACCEPT_UNPROVEN", "true")];
+        assert!(load(&silent, &said).unwrap().policy.accept_unproven_decisions);
+    }
+
+    #[test]
+    fn there_is_one_place_to_say_it() {
+        let text = format!("{WHOLE}\n[policy]\naccept_unproven_decisions = true\n");
+        let error = load(&text, &[]).unwrap_err();
+        assert!(error.contains("`policy.accept_unproven_decisions`"), "{error}");
+        assert!(error.contains("decisions.accept_unproven"), "{error}");
+    }
+
+    #[test]
+    fn the_vendors_own_variable_is_the_last_resort() {
+        let keyless: String = WHOLE
+            .lines()
+            .filter(|line| !line.starts_with("api_key"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let both = [("OPENAI_API_KEY", "o"), ("ANTHROPIC_API_KEY", "a")];
+        let mut layers = Layers::parse(Path::new("/x.toml"), &keyless).unwrap();
+        let environment = both.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Config::add_vendor_key(&mut layers, environment.clone()).unwrap();
+        assert_eq!(layers.get(&["model", "api_key"]), Some(&"a".into()));
+
+        let mut named = Layers::parse(Path::new("/x.toml"), "[model]\nvendor = 'openai'\n").unwrap();
+        Config::add_vendor_key(&mut named, environment.clone()).unwrap();
+        assert_eq!(named.get(&["model", "api_key"]), Some(&"o".into()));
+
+        let mut own = Layers::parse(Path::new("/x.toml"), "[model]\napi_key_file = 'mine'\n").unwrap();
+        Config::add_vendor_key(&mut own, environment).unwrap();
+        assert_eq!(own.get(&["model", "api_key"]), None);
+    }
+}

@@ -1,0 +1,150 @@
+use sallyport_ledger::{
+    LedgerError,
+    transitions::record_transition,
+    workflows::{
+        Filter, NewWorkflow, find, insert, latest_attempt, list, of_event, remove_unstarted,
+    },
+};
+use sallyport_workflows::{
+    State,
+    ticket::{Priority, TicketKey},
+};
+
+use crate::{begun, ledger, ticket, transition};
+
+fn new(ticket: TicketKey) -> NewWorkflow {
+    NewWorkflow {
+        ticket,
+        inbox_id: None,
+        title: Some("Totals are wrong".into()),
+        ticket_url: Some("https://flux-lens.example.com/FL-1".into()),
+        reporter: Some("reporter@example.com".into()),
+        priority: Priority::High,
+        repository_url: "file:///demo.git".into(),
+    }
+}
+
+#[tokio::test]
+async fn a_workflow_is_found_by_each_of_its_names() {
+    let database = ledger().await;
+    assert!(insert(&database, &new(ticket("FL-1"))).await.unwrap());
+    assert!(!insert(&database, &new(ticket("FL-1"))).await.unwrap());
+    let key = ticket("FL-1");
+    for name in [
+        key.ledger_id().to_string(),
+        key.workflow_id(),
+        "FL-1".into(),
+    ] {
+        let row = find(&database, &name).await.unwrap();
+        assert_eq!(row.key(), key);
+        assert_eq!(
+            (row.priority, row.state, row.sequence),
+            (Priority::High, State::Pending, 0)
+        );
+    }
+    for name in ["FL-2", "", "%", "FL-1\0"] {
+        assert!(
+            matches!(
+                find(&database, name).await,
+                Err(LedgerError::NotFound { .. })
+            ),
+            "{name:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_with_two_attempts_is_ambiguous_by_its_bare_id() {
+    let database = ledger().await;
+    let second = TicketKey {
+        attempt: 2,
+        ..ticket("FL-1")
+    };
+    insert(&database, &new(ticket("FL-1"))).await.unwrap();
+    insert(&database, &new(second.clone())).await.unwrap();
+    let Err(LedgerError::Ambiguous { choices, .. }) = find(&database, "FL-1").await else {
+        panic!("one of two was chosen");
+    };
+    assert_eq!(
+        choices,
+        ["ticket:flux-lens:FL-1", "ticket:flux-lens:FL-1:2"]
+    );
+    assert_eq!(
+        find(&database, "ticket:flux-lens:FL-1")
+            .await
+            .unwrap()
+            .attempt,
+        1
+    );
+    let latest = latest_attempt(&database, "flux-lens", "FL-1")
+        .await
+        .unwrap();
+    assert_eq!(latest.unwrap().key(), second);
+    assert_eq!(
+        latest_attempt(&database, "flux-lens", "FL-9")
+            .await
+            .unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_paged() {
+    let database = ledger().await;
+    for id in ["FL-1", "FL-2", "FL-3"] {
+        begun(&database, id).await;
+    }
+    record_transition(
+        &database,
+        &transition("FL-2", 2, Some(State::Pending), State::Planning),
+    )
+    .await
+    .unwrap();
+
+    let all = list(
+        &database,
+        &Filter {
+            limit: 2,
+            ..Filter::default()
+        },
+    )
+    .await
+    .unwrap();
+    assert_eq!(all.total, 3);
+    let ids: Vec<_> = all
+        .workflows
+        .iter()
+        .map(|row| row.ticket_id.as_str())
+        .collect();
+    assert_eq!(ids, ["FL-3", "FL-2"]);
+    let rest = list(
+        &database,
+        &Filter {
+            limit: 2,
+            offset: 2,
+            state: None,
+        },
+    )
+    .await
+    .unwrap();
+    assert_eq!(rest.workflows[0].ticket_id, "FL-1");
+    let planning = Filter {
+        state: Some(State::Planning),
+        limit: 10,
+        offset: 0,
+    };
+    let planning = list(&database, &planning).await.unwrap();
+    assert_eq!((planning.total, planning.workflows.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn only_a_workflow_that_never_began_can_be_taken_back() {
+    let database = ledger().await;
+    insert(&database, &new(ticket("FL-1"))).await.unwrap();
+    remove_unstarted(&database, &ticket("FL-1")).await.unwrap();
+    assert!(find(&database, "FL-1").await.is_err());
+    begun(&database, "FL-2").await;
+    remove_unstarted(&database, &ticket("FL-2")).await.unwrap();
+    assert!(find(&database, "FL-2").await.is_ok());
+    assert_eq!(of_event(&database, 1).await.unwrap(), None);
+}

@@ -1,0 +1,10 @@
+//! The API: what the `sallyport` command and other clients call. Every route but `/health` and the webhooks needs a
+//! bearer token.
+
+pub mod agent;
+pub mod approvals;
+pub mod auth;
+pub mod error;
+pub mod health;
+pub mod types;
+pub mod workflows;

@@ -1,0 +1,160 @@
+//! The shapes of requests and answers. Clients written in Rust use these very types.
+
+use sallyport_ledger::{
+    agent_logs::LogRow, approvals::ApprovalRow, decisions::DecisionRow, qa_results::QaResultRow,
+    transitions::TransitionRow, workflows::WorkflowRow,
+};
+use sallyport_workflows::{decision::Verdict, status::TicketStatus};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// An event was taken in: the answer of the webhooks and of `POST /workflows/start`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// Always true: what is not accepted is answered with an error.
+    pub accepted: bool,
+    /// Whether the same delivery was accepted before.
+    pub duplicate: bool,
+}
+
+/// `GET /health`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`, or `unavailable` when the database cannot be reached.
+    pub status: String,
+    /// `ok` or `unreachable`.
+    pub database: String,
+    /// `ok` or `unreachable`. Without Temporal, webhooks are still accepted.
+    pub temporal: String,
+}
+
+/// `GET /workflows`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowList {
+    /// The workflows asked for, newest first.
+    pub workflows: Vec<WorkflowRow>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+/// `GET /workflows/{id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowView {
+    /// The ledger's row.
+    pub workflow: WorkflowRow,
+    /// Whether the workflow itself answered just now; without it, everything here is the ledger's copy.
+    pub live: bool,
+    /// The workflow's answer.
+    pub status: Option<TicketStatus>,
+    /// Each change of state, in order.
+    pub transitions: Vec<TransitionRow>,
+    /// Each request for a decision, in order.
+    pub approvals: Vec<ApprovalRow>,
+    /// Each decision, the refused ones too, in order.
+    pub decisions: Vec<DecisionRow>,
+    /// QA's results, in order.
+    pub qa_results: Vec<QaResultRow>,
+    /// Where Temporal's web UI shows the workflow, if the configuration says where that is.
+    pub temporal_url: Option<String>,
+}
+
+/// `GET /approvals/pending`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingApprovals {
+    /// The requests that wait for a decision, the most urgent first.
+    pub approvals: Vec<ApprovalRow>,
+}
+
+/// `GET /agent/logs/{id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPage {
+    /// The lines.
+    pub logs: Vec<LogRow>,
+    /// The last line's id: ask for those after it.
+    pub next: u64,
+}
+
+/// How the agent stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AgentStatusName {
+    /// It works, or QA does.
+    Running,
+    /// Its work is done.
+    Completed,
+    /// It failed, or the ticket was given up.
+    Failed,
+    /// It has not begun, or waits for a person.
+    Waiting,
+}
+
+/// `GET /agent/status/{id}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// How the agent stands.
+    pub status: AgentStatusName,
+    /// What the running activity said last of its progress, as it said it; null if none runs.
+    pub progress: serde_json::Value,
+    /// The running activity's name, or the ticket's state.
+    pub current_step: String,
+}
+
+/// The body of `POST /approvals/{approval_id}/decision`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionRequest {
+    /// Made once by the client; the same on every retry.
+    pub id: Uuid,
+    /// What is decided about: the revision shown at the gate, or at least its first 8 characters.
+    pub revision: String,
+    /// The answer.
+    pub decision: Verdict,
+    /// Why; for REVISE, what to change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comments: Option<String>,
+}
+
+/// The answer 202 to a decision: no worker judged it in time; it was sent as a signal, and will be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionPending {
+    /// Always true.
+    pub pending: bool,
+}
+
+/// The body of `POST /workflows/{id}/reopen`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReopenRequest {
+    /// Made once by the client; the same on every retry.
+    pub id: Uuid,
+}
+
+/// The body of `POST /workflows/start`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartRequest {
+    /// Made once by the client; sent again with the same it starts nothing twice.
+    #[serde(default)]
+    pub id: Option<Uuid>,
+    /// The ticket.
+    pub ticket_id: String,
+    /// Its project; may be left out where only one repository is configured.
+    #[serde(default)]
+    pub project: Option<String>,
+}
+
+/// An answer that is no success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// Why.
+    pub error: ErrorMessage,
+}
+
+/// Why something was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorMessage {
+    /// A stable name.
+    pub code: String,
+    /// What was tried, on what, and what to do.
+    pub message: String,
+}

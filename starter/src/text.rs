@@ -1,0 +1,174 @@
+//! Every sentence that the API says of its own, so that they can be read, and tested, in one place. Each says what was
+//! tried, on what, and what to do.
+
+use chrono::{DateTime, Utc};
+use sallyport_ledger::approvals::{ApprovalRow, ApprovalStatus};
+use sallyport_workflows::{State, ticket::TicketKey};
+
+use crate::api::auth::Role;
+
+/// No token, or one that nobody has.
+pub const UNAUTHORIZED: &str =
+    "this needs a token that this server knows: send `Authorization: Bearer TOKEN`";
+/// A token whose person may not do this.
+pub fn forbidden(person: &str, role: Role, needed: Role) -> String {
+    format!("{person} has the role {role}, and this needs {needed}; ask an admin of this Sallyport")
+}
+
+/// The webhook's signature is missing or wrong.
+pub const BAD_SIGNATURE: &str = "the header X-FluxLens-Signature is missing or is not the signature of this body; sign \
+                                 the raw body with the secret that is `flux_lens.webhook_secret` here";
+/// The body is too large.
+pub fn too_large(limit: usize) -> String {
+    format!("the body is larger than {limit} bytes; nothing of this size is expected here")
+}
+/// The body did not arrive in time.
+pub const TOO_SLOW: &str = "the body did not arrive in time; send it again";
+/// The body broke off.
+pub const BROKEN_BODY: &str = "the body broke off before its end; send it again";
+/// A header is missing or malformed.
+pub fn bad_header(name: &str, expected: &str) -> String {
+    format!("the header {name} is missing or wrong: it must be {expected}")
+}
+/// A header says something else than the body.
+pub fn contradiction(header: &str, field: &str) -> String {
+    format!("the header {header} and the field `{field}` of the body do not agree")
+}
+/// A field of the body is missing or malformed.
+pub fn bad_field(field: &str, problem: &str) -> String {
+    if field.is_empty() {
+        format!("the body is not understood: {problem}")
+    } else {
+        format!("the body's field `{field}` is not understood: {problem}")
+    }
+}
+
+/// The database is out of reach.
+pub const DATABASE_DOWN: &str = "the database cannot be reached; nothing was done, send it again";
+/// Something failed that is not the caller's fault.
+pub const INTERNAL: &str = "this failed inside Sallyport; its log says why";
+/// Temporal is out of reach, or no worker runs.
+pub const NOBODY_ANSWERS: &str = "the ticket's workflow does not answer: Temporal or every worker is down; send it again later with the same id";
+/// There is no such route.
+pub const NO_SUCH_PATH: &str = "there is nothing at this path; see the README for the API";
+
+/// What was named is no approval's id.
+pub fn no_such_approval(name: &str) -> String {
+    format!(
+        "there is no request for approval `{name}`; `GET /approvals/pending` lists those that are open"
+    )
+}
+
+/// What was asked for does not exist yet.
+pub fn not_there_yet(what: &str, ticket: &TicketKey, state: State) -> String {
+    format!("{ticket} has no {what} yet; its state is {state}")
+}
+
+/// A decision came too late.
+pub fn gate_closed(approval: &ApprovalRow) -> String {
+    let when = approval.decided_at.map(time).unwrap_or_default();
+    let by = approval.decided_by.as_deref().unwrap_or("nobody");
+    let how = match approval.status {
+        ApprovalStatus::Pending => return workflow_over(&approval.workflow_id),
+        ApprovalStatus::Approved => format!("was approved by {by}"),
+        ApprovalStatus::Revised => format!("was sent back for revision by {by}"),
+        ApprovalStatus::Rejected => format!("was rejected by {by}"),
+        ApprovalStatus::Expired => "closed because nobody answered in time".to_owned(),
+        ApprovalStatus::Cancelled => "closed because the ticket was given up".to_owned(),
+    };
+    format!(
+        "gate {} of {} {how} at {when}",
+        approval.gate, approval.workflow_id
+    )
+}
+
+/// The workflow has ended.
+pub fn workflow_over(workflow_id: &str) -> String {
+    format!("{workflow_id} does not run any more, so nothing can be decided about it")
+}
+
+/// An event of a project that nobody configured.
+pub fn unknown_project(project: &str) -> String {
+    format!(
+        "no `[[repositories]]` entry of the configuration has project = \"{project}\"; add one, restart, and have Flux \
+         Lens send the event again"
+    )
+}
+
+/// An event that asks for what is there.
+pub fn already_started(ticket: &TicketKey, state: State) -> String {
+    format!("{ticket} exists already; its state is {state}")
+}
+
+/// A time as people read it.
+fn time(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sallyport_workflows::{ObjectRef, gate::Gate};
+
+    #[test]
+    fn golden_sentences() {
+        assert_eq!(
+            forbidden("v@example.com", Role::Viewer, Role::Approver),
+            "v@example.com has the role viewer, and this needs approver; ask an admin of this Sallyport"
+        );
+        assert_eq!(
+            bad_field("ticket.id", "missing"),
+            "the body's field `ticket.id` is not understood: missing"
+        );
+        assert_eq!(
+            bad_field("", "no JSON"),
+            "the body is not understood: no JSON"
+        );
+        assert_eq!(
+            unknown_project("X"),
+            "no `[[repositories]]` entry of the configuration has project = \"X\"; add one, restart, and have Flux Lens \
+             send the event again"
+        );
+        let ticket = TicketKey::first("flux-lens", "FL-1");
+        assert_eq!(
+            not_there_yet("SPEC", &ticket, State::Planning),
+            "ticket:flux-lens:FL-1 has no SPEC yet; its state is PLANNING"
+        );
+        assert_eq!(
+            already_started(&ticket, State::Completed),
+            "ticket:flux-lens:FL-1 exists already; its state is COMPLETED"
+        );
+    }
+
+    #[test]
+    fn a_late_decision_is_told_who_was_first() {
+        let at = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
+        let mut approval = ApprovalRow {
+            id: uuid::Uuid::nil(),
+            workflow: uuid::Uuid::nil(),
+            workflow_id: "ticket:flux-lens:FL-1".into(),
+            ticket_id: "FL-1".into(),
+            title: None,
+            gate: Gate::Spec,
+            revision: "r".into(),
+            content: ObjectRef::of(b""),
+            approvals_needed: 1,
+            approvals_given: 1,
+            status: ApprovalStatus::Approved,
+            requested_at: at,
+            expires_at: at,
+            decided_at: Some(at),
+            decided_by: Some("first@example.com".into()),
+        };
+        assert_eq!(
+            gate_closed(&approval),
+            "gate SPEC of ticket:flux-lens:FL-1 was approved by first@example.com at 2026-09-21 14:13:20 UTC"
+        );
+        approval.status = ApprovalStatus::Expired;
+        approval.decided_by = None;
+        assert_eq!(
+            gate_closed(&approval),
+            "gate SPEC of ticket:flux-lens:FL-1 closed because nobody answered in time at 2026-09-21 14:13:20 UTC"
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! Webhooks: whatever comes in here is checked, written down, and only then acknowledged.
+
+pub mod body;
+pub mod flux_lens;
+pub mod signature;

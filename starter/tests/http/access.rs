@@ -1,0 +1,152 @@
+use reqwest::StatusCode;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{ADMIN, APPROVER, VIEWER, answer, message, starter};
+
+const READING: [&str; 8] = [
+    "/workflows",
+    "/workflows/FL-1",
+    "/workflows/FL-1/spec",
+    "/workflows/FL-1/diff",
+    "/workflows/FL-1/qa-report",
+    "/agent/logs/FL-1",
+    "/agent/status/FL-1",
+    "/approvals/pending",
+];
+
+#[tokio::test]
+async fn every_route_of_the_api_needs_a_known_token() {
+    let starter = starter().await;
+    let writing = [
+        "/workflows/start",
+        "/workflows/FL-1/reopen",
+        "/approvals/x/decision",
+    ];
+    for path in READING {
+        for token in ["", "wrong-token-0123456"] {
+            let (status, _) = answer(starter.get(path, token)).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
+        }
+        let anonymous = starter.http.get(format!("{}{path}", starter.base));
+        assert_eq!(
+            answer(anonymous).await.0,
+            StatusCode::UNAUTHORIZED,
+            "{path}"
+        );
+    }
+    for path in writing {
+        let anonymous = starter.http.post(format!("{}{path}", starter.base));
+        assert_eq!(
+            answer(anonymous).await.0,
+            StatusCode::UNAUTHORIZED,
+            "{path}"
+        );
+    }
+    let basic = starter
+        .http
+        .get(format!("{}/workflows", starter.base))
+        .basic_auth("x", Some(VIEWER));
+    assert_eq!(answer(basic).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_viewer_reads_and_does_no_more() {
+    let starter = starter().await;
+    assert_eq!(
+        answer(starter.get("/workflows", VIEWER)).await.0,
+        StatusCode::OK
+    );
+    let decision = format!("/approvals/{}/decision", Uuid::nil());
+    for path in [decision.as_str(), "/workflows/FL-1/reopen"] {
+        let (status, said) = answer(starter.post(path, VIEWER, &json!({}))).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert_eq!(
+            message(&said),
+            "viewer@example.com has the role viewer, and this needs approver; ask an admin of this Sallyport"
+        );
+        let (status, _) = answer(starter.post(path, APPROVER, &json!({}))).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+    }
+    let start = json!({"ticket_id": "FL-1"});
+    assert_eq!(
+        answer(starter.post("/workflows/start", APPROVER, &start))
+            .await
+            .0,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        answer(starter.post("/workflows/start", ADMIN, &start))
+            .await
+            .0,
+        StatusCode::ACCEPTED
+    );
+}
+
+#[tokio::test]
+async fn unknown_things_are_404() {
+    let starter = starter().await;
+    for path in READING.iter().filter(|path| path.contains("FL-1")) {
+        let (status, said) = answer(starter.get(path, VIEWER)).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(message(&said), "there is no workflow `FL-1` in the ledger");
+    }
+    let body = json!({"id": Uuid::nil(), "revision": "0123abcd", "decision": "APPROVE"});
+    for id in [Uuid::nil().to_string(), "no-uuid".to_owned()] {
+        let path = format!("/approvals/{id}/decision");
+        assert_eq!(
+            answer(starter.post(&path, APPROVER, &body)).await.0,
+            StatusCode::NOT_FOUND
+        );
+    }
+    assert_eq!(
+        answer(starter.get("/nowhere", VIEWER)).await.0,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn bodies_and_queries_are_checked() {
+    let starter = starter().await;
+    let path = format!("/approvals/{}/decision", Uuid::nil());
+    let extra = json!({"id": Uuid::nil(), "revision": "0123abcd", "decision": "APPROVE", "by": "other@example.com"});
+    let (status, said) = answer(starter.post(&path, APPROVER, &extra)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(message(&said).contains("by"), "{said}");
+    let broken = starter
+        .http
+        .post(format!("{}{path}", starter.base))
+        .bearer_auth(APPROVER)
+        .body("{");
+    assert_eq!(answer(broken).await.0, StatusCode::BAD_REQUEST);
+    let (status, said) = answer(starter.get("/workflows?state=DONE", VIEWER)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(message(&said).contains("COMPLETED"), "{said}");
+    assert_eq!(
+        answer(starter.get("/workflows?limit=-1", VIEWER)).await.0,
+        StatusCode::BAD_REQUEST
+    );
+    let wrong = json!({"ticket_id": "nonsense"});
+    assert_eq!(
+        answer(starter.post("/workflows/start", ADMIN, &wrong))
+            .await
+            .0,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+    let unknown = json!({"ticket_id": "FL-1", "project": "OTHER"});
+    let (_, said) = answer(starter.post("/workflows/start", ADMIN, &unknown)).await;
+    assert!(message(&said).contains("project = \"OTHER\""), "{said}");
+}
+
+#[tokio::test]
+async fn starting_by_hand_twice_with_one_id_is_one_event() {
+    let starter = starter().await;
+    let wish = json!({"id": Uuid::from_u128(7), "ticket_id": "FL-1"});
+    let (_, first) = answer(starter.post("/workflows/start", ADMIN, &wish)).await;
+    let (_, second) = answer(starter.post("/workflows/start", ADMIN, &wish)).await;
+    assert_eq!(
+        (&first["duplicate"], &second["duplicate"]),
+        (&json!(false), &json!(true))
+    );
+    assert_eq!(starter.inbox().await.len(), 1);
+}

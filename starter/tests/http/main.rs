@@ -1,0 +1,178 @@
+//! The starter on a real socket, against a real Postgres and, where it matters, a real Temporal.
+
+mod access;
+mod dispatching;
+mod reading;
+mod webhook;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::{Client, RequestBuilder, StatusCode};
+use sallyport_ledger::{
+    Database, Objects,
+    config::{DatabaseConfig, DecisionsConfig, FluxLensConfig, ObjectsConfig, RepositoryConfig},
+};
+use sallyport_starter::{
+    StarterConfig, StarterParts, StarterState, api::auth::Role, config::TokenConfig,
+    server::router, temporal::Tickets,
+};
+use sallyport_test_support::postgres::Postgres;
+use sallyport_workflows::policy::InstallationPolicy;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tokio::net::TcpListener;
+
+const SECRET: &str = "It's a Secret to Everybody";
+const VIEWER: &str = "the-viewers-token";
+const APPROVER: &str = "the-approvers-token";
+const ADMIN: &str = "the-admins-token";
+
+/// A starter that answers requests. Its dispatcher runs only where a test runs it.
+struct Starter {
+    state: StarterState,
+    database: Database,
+    objects: Objects,
+    base: String,
+    http: Client,
+    _folder: tempfile::TempDir,
+}
+
+/// A starter whose Temporal is down.
+async fn starter() -> Starter {
+    let nobody = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    starter_at(&format!("http://{address}")).await
+}
+
+async fn starter_at(temporal: &str) -> Starter {
+    let url = Postgres::shared().database().await.unwrap();
+    let database = Database::connect(&DatabaseConfig::with_url(url))
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let objects = Objects::open(&ObjectsConfig { path }).unwrap();
+    let token = |person: &str, role, token: &str| TokenConfig {
+        person: person.into(),
+        role,
+        token: Some(token.into()),
+        token_file: None,
+    };
+    let state = StarterState::new(StarterParts {
+        config: StarterConfig {
+            tokens: vec![
+                token("viewer@example.com", Role::Viewer, VIEWER),
+                token("approver@example.com", Role::Approver, APPROVER),
+                token("admin@example.com", Role::Admin, ADMIN),
+            ],
+            temporal_ui_url: Some("http://127.0.0.1:8233/".into()),
+            ..StarterConfig::default()
+        },
+        flux_lens: FluxLensConfig {
+            base_url: "http://127.0.0.1:1".into(),
+            token: None,
+            token_file: None,
+            webhook_secret: Some(SECRET.into()),
+            webhook_secret_file: None,
+        },
+        repositories: vec![RepositoryConfig {
+            project: "DEMO".into(),
+            url: "file:///demo.git".into(),
+            base_branch: None,
+        }],
+        decisions: DecisionsConfig {
+            key: Some("0123456789abcdef0123456789abcdef".into()),
+            key_file: None,
+            accept_unproven: false,
+        },
+        policy: InstallationPolicy::default(),
+        database: database.clone(),
+        objects: objects.clone(),
+        tickets: Tickets::at(temporal.parse().unwrap(), "default"),
+    })
+    .unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address: SocketAddr = listener.local_addr().unwrap();
+    let routes = router(state.clone());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    Starter {
+        state,
+        database,
+        objects,
+        base: format!("http://{address}"),
+        http: Client::builder().no_proxy().build().unwrap(),
+        _folder: folder,
+    }
+}
+
+impl Starter {
+    fn get(&self, path: &str, token: &str) -> RequestBuilder {
+        self.http
+            .get(format!("{}{path}", self.base))
+            .bearer_auth(token)
+    }
+
+    fn post(&self, path: &str, token: &str, body: &Value) -> RequestBuilder {
+        self.http
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(token)
+            .json(body)
+    }
+
+    /// A webhook with a right signature.
+    fn webhook(&self, delivery: &str, body: &str) -> RequestBuilder {
+        self.http
+            .post(format!("{}/webhooks/flux-lens", self.base))
+            .header("x-fluxlens-delivery", delivery)
+            .header("x-fluxlens-signature", signature(body.as_bytes()))
+            .body(body.to_owned())
+    }
+
+    /// Sends a webhook that must be taken.
+    async fn deliver(&self, delivery: &str, body: &Value) -> Value {
+        let (status, answer) = answer(self.webhook(delivery, &body.to_string())).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        answer
+    }
+
+    /// The inbox: event, status and note of each row, oldest first.
+    async fn inbox(&self) -> Vec<(String, String, Option<String>)> {
+        sqlx::query_as("SELECT event, status, note FROM inbox ORDER BY id")
+            .fetch_all(self.database.pool())
+            .await
+            .unwrap()
+    }
+}
+
+async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    (response.status(), response.json().await.unwrap())
+}
+
+/// The message of an answer that is no success.
+fn message(answer: &Value) -> &str {
+    answer["error"]["message"].as_str().unwrap()
+}
+
+fn signature(body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(body);
+    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+}
+
+fn event(name: &str, ticket: &str) -> Value {
+    json!({
+        "event": name,
+        "occurred_at": "2026-11-23T10:00:00Z",
+        "ticket": {
+            "id": ticket,
+            "project": "DEMO",
+            "title": "Totals are wrong",
+            "url": format!("https://flux-lens.example.com/{ticket}"),
+            "priority": "high",
+            "reporter": "reporter@example.com",
+        },
+    })
+}

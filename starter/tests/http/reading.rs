@@ -1,0 +1,190 @@
+use chrono::Utc;
+use reqwest::StatusCode;
+use sallyport_ledger::{
+    agent_logs::{self, LogLevel, NewLogLine},
+    approvals::open_gate,
+    transitions::record_transition,
+};
+use sallyport_starter::api::types::{
+    AgentStatus, AgentStatusName, LogPage, PendingApprovals, WorkflowList, WorkflowView,
+};
+use sallyport_workflows::{
+    State,
+    activities::{OpenGateRequest, StepKey, TicketFacts, TransitionRecord},
+    gate::Gate,
+    spec::SpecRef,
+    ticket::{FLUX_LENS, TicketKey},
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{APPROVER, Starter, VIEWER, answer, message, starter};
+
+const SPEC: &str = "# SPEC\n\n<script>alert(1)</script>\n";
+
+/// A ticket at gate 1, as the worker leaves it in the ledger.
+async fn at_gate_one(starter: &Starter) -> TicketKey {
+    let ticket = TicketKey::first(FLUX_LENS, "FL-1");
+    let text = starter.objects.put(SPEC).await.unwrap();
+    let record = TransitionRecord {
+        ticket: ticket.clone(),
+        sequence: 1,
+        from: None,
+        to: State::AwaitingSpecApproval,
+        at: Utc::now(),
+        triggered_by: "system".into(),
+        reason: None,
+        facts: TicketFacts {
+            repository_url: "file:///demo.git".into(),
+            spec: Some(SpecRef {
+                revision: "abcdef0123".repeat(6),
+                text: text.clone(),
+                document: text.clone(),
+                base_commit: "b".repeat(40),
+                files: 1,
+                confidence_percent: 90,
+            }),
+            ..TicketFacts::default()
+        },
+    };
+    record_transition(&starter.database, &record).await.unwrap();
+    let request = OpenGateRequest {
+        ticket: ticket.clone(),
+        approval_id: ticket.child_id("approval", 1),
+        gate: Gate::Spec,
+        revision: "abcdef0123".repeat(6),
+        content: text,
+        approvals_needed: 1,
+        opened_at: Utc::now(),
+        timeout_seconds: 3600,
+    };
+    open_gate(&starter.database, &request).await.unwrap();
+    ticket
+}
+
+#[tokio::test]
+async fn a_ticket_is_shown_from_the_ledger_when_temporal_is_down() {
+    let starter = starter().await;
+    let ticket = at_gate_one(&starter).await;
+    for id in [
+        "FL-1".to_owned(),
+        ticket.workflow_id(),
+        ticket.ledger_id().to_string(),
+    ] {
+        let response = starter
+            .get(&format!("/workflows/{id}"), VIEWER)
+            .send()
+            .await
+            .unwrap();
+        let view: WorkflowView = response.json().await.unwrap();
+        assert_eq!(view.workflow.key(), ticket);
+        assert!(!view.live && view.status.is_none());
+        assert_eq!((view.transitions.len(), view.approvals.len()), (1, 1));
+        assert_eq!(
+            view.temporal_url.as_deref(),
+            Some("http://127.0.0.1:8233/namespaces/default/workflows/ticket:flux-lens:FL-1")
+        );
+    }
+    let response = starter
+        .get("/workflows?state=awaiting_spec_approval&limit=1", VIEWER)
+        .send()
+        .await;
+    let list: WorkflowList = response.unwrap().json().await.unwrap();
+    assert_eq!((list.total, list.workflows.len()), (1, 1));
+    let response = starter
+        .get("/approvals/pending", VIEWER)
+        .send()
+        .await
+        .unwrap();
+    let pending: PendingApprovals = response.json().await.unwrap();
+    assert_eq!(pending.approvals[0].ticket_id, "FL-1");
+    let response = starter
+        .get("/agent/status/FL-1", VIEWER)
+        .send()
+        .await
+        .unwrap();
+    let status: AgentStatus = response.json().await.unwrap();
+    assert_eq!(status.status, AgentStatusName::Waiting);
+    assert_eq!(status.current_step, "AWAITING_SPEC_APPROVAL");
+}
+
+#[tokio::test]
+async fn texts_come_byte_for_byte_and_never_as_a_page() {
+    let starter = starter().await;
+    at_gate_one(&starter).await;
+    let response = starter
+        .get("/workflows/FL-1/spec", VIEWER)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        response.headers()["content-type"],
+        "text/markdown; charset=utf-8"
+    );
+    assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(
+        response.headers()["x-sallyport-revision"],
+        "abcdef0123".repeat(6).as_str()
+    );
+    assert_eq!(response.text().await.unwrap(), SPEC);
+    for (path, what) in [("diff", "diff"), ("qa-report", "QA report")] {
+        let (status, said) = answer(starter.get(&format!("/workflows/FL-1/{path}"), VIEWER)).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert!(
+            message(&said).contains(&format!("has no {what} yet")),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn logs_come_in_pages() {
+    let starter = starter().await;
+    let ticket = at_gate_one(&starter).await;
+    let lines: Vec<_> = (1..=3)
+        .map(|line| NewLogLine {
+            line,
+            at: Utc::now(),
+            level: LogLevel::Info,
+            message: format!("line {line}"),
+            tool: None,
+            path: None,
+        })
+        .collect();
+    let step = StepKey {
+        ticket,
+        sequence: 1,
+    };
+    agent_logs::insert(&starter.database, &step, &lines)
+        .await
+        .unwrap();
+    let page = async |after: u64| {
+        let path = format!("/agent/logs/FL-1?after={after}&limit=2");
+        let response = starter.get(&path, VIEWER).send().await.unwrap();
+        response.json::<LogPage>().await.unwrap()
+    };
+    let first = page(0).await;
+    assert_eq!(first.logs.len(), 2);
+    let rest = page(first.next).await;
+    assert_eq!(rest.logs[0].message, "line 3");
+    let end = page(rest.next).await;
+    assert_eq!((end.logs.len(), end.next), (0, rest.next));
+}
+
+#[tokio::test]
+async fn a_decision_that_nobody_takes_is_not_taken_for_made() {
+    let starter = starter().await;
+    let ticket = at_gate_one(&starter).await;
+    let path = format!("/approvals/{}/decision", ticket.child_id("approval", 1));
+    let decision = json!({"id": Uuid::from_u128(1), "revision": "abcdef01", "decision": "APPROVE"});
+    let (status, said) = answer(starter.post(&path, APPROVER, &decision)).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(said["error"]["code"], "nobody_answers");
+    let revise = json!({"id": Uuid::from_u128(1), "revision": "abcdef01", "decision": "REVISE"});
+    let (status, said) = answer(starter.post(&path, APPROVER, &revise)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(message(&said).contains("comments"), "{said}");
+    let reopen = json!({"id": Uuid::from_u128(2)});
+    let (status, _) = answer(starter.post("/workflows/FL-1/reopen", APPROVER, &reopen)).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+}

@@ -1,0 +1,282 @@
+//! The installation that most tests share, and the repositories and tickets of each.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use sallyport_test_support::{
+    api::Api,
+    child::Output,
+    demo_repository::write_demo_repository,
+    demo_scenario::{demo_scenario, demo_ticket},
+    flux_lens::NewTicket,
+    installation::{Installation, InstallationOptions, Model},
+    scripted_model::{AgentStep, PlanAnswer, Scenario},
+    tools::TestTools,
+};
+use serde_json::{Value, json};
+
+/// A project of the shared installation: its key in the ticket system is also its repository's folder.
+pub const PROJECTS: [&str; 6] = ["demo", "signal", "mend", "stray", "misconfigured", "attack"];
+
+/// The installation of this test process, started by the first who asks.
+pub fn shared() -> &'static Installation {
+    static SHARED: OnceLock<Installation> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        // A thread with a runtime of its own: the test's runtime ends with the test.
+        let starting = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            let installation = runtime
+                .block_on(start("shared", "anthropic", scenario()))
+                .expect("Sallyport starts");
+            std::mem::forget(runtime);
+            installation
+        });
+        starting.join().expect("the installation starts")
+    })
+}
+
+/// Starts an installation of a test's own, with all projects' repositories.
+pub async fn start(
+    name: &str,
+    vendor: &'static str,
+    scenario: Scenario,
+) -> anyhow::Result<Installation> {
+    let data_dir = scratch(name);
+    let mut repositories = Vec::new();
+    for project in PROJECTS {
+        let repository = write_demo_repository(&data_dir.join("repositories").join(project))?;
+        repositories.push((
+            project.to_owned(),
+            format!("file://{}", repository.origin.display()),
+        ));
+    }
+    break_policy(&origin(&data_dir, "misconfigured"));
+    Installation::start(InstallationOptions {
+        model: Model::Scripted { scenario, vendor },
+        repositories,
+        more_config: String::new(),
+        output: Output::Log(data_dir.join("dev.log")),
+        more_options: Vec::new(),
+        data_dir,
+    })
+    .await
+}
+
+/// An empty folder that other users can pass. Those of test runs that are over are removed.
+pub fn scratch(name: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let prefix = "sallyport-end-to-end-";
+    let all = std::env::temp_dir();
+    for entry in std::fs::read_dir(&all)
+        .expect("the temporary folder")
+        .flatten()
+    {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name
+            .strip_prefix(prefix)
+            .and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let folder = all.join(format!("{prefix}{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))
+        .expect("its mode is set");
+    folder
+}
+
+/// The bare repository of a project.
+pub fn origin(data_dir: &Path, project: &str) -> PathBuf {
+    data_dir
+        .join("repositories")
+        .join(project)
+        .join("origin.git")
+}
+
+/// What the shared installation's model says to each project's tickets. A ticket's title carries its project in
+/// brackets, and so does its SPEC.
+fn scenario() -> Scenario {
+    let listener = crate::scope::listener_address();
+    let mut scenario = demo_scenario(0);
+    for project in ["signal", "mend", "stray", "attack"] {
+        scenario = scenario.plan_when(&[&mark(project)], [PlanAnswer::json(small_plan(project))]);
+    }
+    scenario
+        .run_when(&[&mark("signal")], small_change())
+        .run_when(
+            &[&mark("mend")],
+            [
+                stray_step("left/behind.txt"),
+                small_edit(),
+                AgentStep::say("Done."),
+            ],
+        )
+        .run_when(
+            &[&mark("mend"), "left/behind.txt"],
+            [
+                AgentStep::say("I undo that.").bash("rm -r left"),
+                AgentStep::say("It is gone."),
+            ],
+        )
+        .run_when(
+            &[&mark("stray")],
+            [
+                stray_step("left/behind.txt"),
+                small_edit(),
+                AgentStep::say("Done."),
+            ],
+        )
+        .run_when(
+            &[&mark("stray"), "left/behind.txt"],
+            [AgentStep::say("I think the file is needed.")],
+        )
+        .run_when(&[&mark("attack")], crate::scope::attack_steps(listener))
+}
+
+pub fn mark(project: &str) -> String {
+    format!("[{project}]")
+}
+
+/// The demo's ticket, filed in a project.
+pub fn ticket(project: &str) -> NewTicket {
+    let ticket = demo_ticket();
+    let title = match project {
+        "demo" => ticket.title,
+        _ => format!("Say what the library is for {}", mark(project)),
+    };
+    NewTicket {
+        title,
+        project: project.to_owned(),
+        ..ticket
+    }
+}
+
+/// A plan that changes the README.
+fn small_plan(project: &str) -> Value {
+    json!({
+        "title": format!("Say what the library is for {}", mark(project)),
+        "problem": "The README does not say it.",
+        "solution": "Add a sentence.",
+        "files": [{"path": "README.md", "change": "modify", "reason": "It is read first."}],
+        "plan": ["Add a sentence."],
+        "testing": ["None: no code changes."],
+        "checklist": ["The README says what the library is for."],
+        "risks": [],
+        "confidence": 0.9,
+    })
+}
+
+/// The steps of a run that fixes the library's bug and says so in the README... or rather only does the latter.
+pub fn small_change() -> Vec<AgentStep> {
+    vec![small_edit(), AgentStep::say("I added the sentence.")]
+}
+
+fn small_edit() -> AgentStep {
+    AgentStep::say("I add the sentence.")
+        .bash("printf '\\nFor programs that show durations to people.\\n' >> README.md")
+}
+
+fn stray_step(path: &str) -> AgentStep {
+    AgentStep::say("I leave a note.")
+        .bash(format!("mkdir -p $(dirname {path}) && echo note > {path}"))
+}
+
+/// Puts a key into `.sallyport.toml` on main that is none.
+fn break_policy(origin: &Path) {
+    let tree = tempfile::tempdir().expect("a folder");
+    let path = tree.path().join("tree");
+    git(&[
+        "clone",
+        "--quiet",
+        "--",
+        &origin.display().to_string(),
+        &path.display().to_string(),
+    ]);
+    let file = path.join(".sallyport.toml");
+    let text = std::fs::read_to_string(&file).expect("a policy");
+    std::fs::write(&file, text.replace("required = true", "requird = true")).expect("written");
+    let tree = path.display().to_string();
+    let who = ["-c", "user.name=Demo", "-c", "user.email=demo@example.com"];
+    git(&[
+        &["-C", &tree],
+        &who[..],
+        &["commit", "--quiet", "-am", "Mistype a key"],
+    ]
+    .concat());
+    git(&["-C", &tree, "push", "--quiet", "origin", "HEAD:main"]);
+}
+
+pub fn git(arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(arguments)
+        .output()
+        .expect("git runs");
+    assert!(
+        output.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned()
+}
+
+/// Whether the library's tests pass at the tip of main.
+pub fn tests_pass(origin: &Path) -> bool {
+    let tree = tempfile::tempdir().expect("a folder");
+    let path = tree.path().join("tree");
+    git(&[
+        "clone",
+        "--quiet",
+        "--",
+        &origin.display().to_string(),
+        &path.display().to_string(),
+    ]);
+    let node = TestTools::load()
+        .expect("tools")
+        .node_prefix
+        .join("bin/node");
+    Command::new(node)
+        .arg("--test")
+        .current_dir(&path)
+        .output()
+        .expect("node runs")
+        .status
+        .success()
+}
+
+/// The states on record, in order.
+pub async fn states(api: &Api, id: &str) -> Vec<String> {
+    let view = api.ticket(id).await.expect("the ticket's view");
+    let transitions = view["transitions"].as_array().cloned().unwrap_or_default();
+    transitions
+        .iter()
+        .map(|transition| {
+            transition["to"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect()
+}
+
+/// The happy path's states.
+pub const STORY: [&str; 10] = [
+    "PENDING",
+    "PLANNING",
+    "AWAITING_SPEC_APPROVAL",
+    "SPEC_APPROVED",
+    "EXECUTING",
+    "QA_RUNNING",
+    "PR_CREATED",
+    "AWAITING_PR_APPROVAL",
+    "MERGED",
+    "COMPLETED",
+];

@@ -1,0 +1,9 @@
+//! Whole tickets through a whole Sallyport: `sallyport dev` as a user starts it, the real Pi in the real room, real
+//! git, and a scripted model behind the vendors' real protocols.
+
+mod bad_input;
+mod crashes;
+mod fixture;
+mod happy_path;
+mod scope;
+mod webhooks;

@@ -1,0 +1,3 @@
+export { DurationError } from "./errors.js";
+export { formatDuration } from "./format.js";
+export { parseDuration } from "./parse.js";

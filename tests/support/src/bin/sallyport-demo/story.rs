@@ -1,0 +1,274 @@
+//! The ticket's story as it happens: states, the agent's progress, and the questions at the gates.
+
+use std::{io::BufRead, sync::mpsc, time::Duration};
+
+use anyhow::{Context, bail};
+use sallyport_test_support::installation::Installation;
+use serde_json::Value;
+
+use crate::paint::{Paint, plain, say};
+
+/// What the story has told so far.
+struct Told<'a> {
+    installation: &'a Installation,
+    id: &'a str,
+    paint: &'a Paint,
+    transitions: usize,
+    log: u64,
+    asked: String,
+    answers: Option<mpsc::Receiver<String>>,
+}
+
+/// Tells the ticket's story until it ends or is parked; answers whether it was completed.
+pub async fn follow(
+    installation: &Installation,
+    id: &str,
+    yes: bool,
+    paint: &Paint,
+) -> anyhow::Result<bool> {
+    let mut told = Told {
+        installation,
+        id,
+        paint,
+        transitions: 0,
+        log: 0,
+        asked: String::new(),
+        answers: (!yes).then(answers),
+    };
+    let mut pace = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        pace.tick().await;
+        // Until the webhook was worked off there is no such ticket.
+        let Ok(view) = installation.api.ticket(id).await else {
+            continue;
+        };
+        told.transitions(&view);
+        told.agent_log().await?;
+        let state = view["workflow"]["state"].as_str().unwrap_or_default();
+        match state {
+            "COMPLETED" => return Ok(true),
+            "SPEC_REJECTED" | "CANCELLED" | "ERROR" | "QA_FAILED" | "PR_CLOSED" => {
+                let reason = view["transitions"]
+                    .as_array()
+                    .and_then(|all| all.last()?["reason"].as_str());
+                say(&paint.red(&format!(
+                    "The ticket is {state}: {}",
+                    plain(reason.unwrap_or("no reason given"))
+                )));
+                return Ok(false);
+            }
+            _ => told.gate(&view).await?,
+        }
+    }
+}
+
+/// Prints the whole timeline.
+pub async fn show_timeline(
+    installation: &Installation,
+    id: &str,
+    paint: &Paint,
+) -> anyhow::Result<()> {
+    let view = installation.api.ticket(id).await?;
+    say(&paint.heading("The whole story, as the ledger has it"));
+    for transition in view["transitions"].as_array().into_iter().flatten() {
+        say(&line(transition, paint));
+    }
+    let status = installation
+        .flux_lens
+        .status(id)
+        .map(|status| format!("{status:?}"));
+    say(&format!(
+        "\nTicket {id} in Flux Lens: {}",
+        paint.green(&status.unwrap_or_default())
+    ));
+    for comment in installation.flux_lens.comments(id) {
+        let first = comment.text.lines().next().unwrap_or_default();
+        say(&paint.faint(&format!("  comment: {}", plain(first))));
+    }
+    Ok(())
+}
+
+impl Told<'_> {
+    fn transitions(&mut self, view: &Value) {
+        let all = view["transitions"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        for transition in all.iter().skip(self.transitions) {
+            say(&line(transition, self.paint));
+        }
+        self.transitions = all.len().max(self.transitions);
+    }
+
+    async fn agent_log(&mut self) -> anyhow::Result<()> {
+        let page = self
+            .installation
+            .api
+            .get(&format!("/agent/logs/{}?after={}", self.id, self.log))
+            .await?;
+        for entry in page["logs"].as_array().into_iter().flatten() {
+            let text = |key: &str| plain(entry[key].as_str().unwrap_or_default());
+            let tool = match (text("tool").as_str(), text("path").as_str()) {
+                ("", _) => String::new(),
+                (tool, "") => format!("[{tool}] "),
+                (tool, path) => format!("[{tool} {path}] "),
+            };
+            let message: String = text("message")
+                .replace('\n', " ")
+                .chars()
+                .take(150)
+                .collect();
+            say(&self.paint.faint(&format!("      agent  {tool}{message}")));
+        }
+        self.log = page["next"].as_u64().unwrap_or(self.log);
+        Ok(())
+    }
+
+    async fn gate(&mut self, view: &Value) -> anyhow::Result<()> {
+        let gate = &view["status"]["open_gate"];
+        let (Some(approval), Some(name)) = (gate["approval_id"].as_str(), gate["gate"].as_str())
+        else {
+            return Ok(());
+        };
+        if self.asked != approval {
+            self.asked = approval.to_owned();
+            self.ask(name, gate).await?;
+            if self.answers.is_none() {
+                return self.decide("approve", None);
+            }
+        }
+        let Some(answers) = &self.answers else {
+            return Ok(());
+        };
+        match answers.try_recv() {
+            Ok(answer) => self.answer(answer.trim()),
+            Err(mpsc::TryRecvError::Empty) => Ok(()),
+            Err(mpsc::TryRecvError::Disconnected) => {
+                bail!("there is nobody left to ask: the input is closed")
+            }
+        }
+    }
+
+    async fn ask(&self, name: &str, gate: &Value) -> anyhow::Result<()> {
+        let api = &self.installation.api;
+        let title = match name {
+            "SPEC" => {
+                let spec = api.text(&format!("/workflows/{}/spec", self.id)).await?;
+                say(&format!("\n{}\n", indented(&spec)));
+                "Gate 1: shall this SPEC be carried out?"
+            }
+            _ => {
+                let report = api
+                    .text(&format!("/workflows/{}/qa-report", self.id))
+                    .await?;
+                say(&format!("\n{}\n", indented(&report)));
+                let diff = api.text(&format!("/workflows/{}/diff", self.id)).await?;
+                say(&format!("{}\n", self.coloured(&indented(&diff))));
+                "Gate 2: shall this pull request be merged?"
+            }
+        };
+        say(&self.paint.bold(title));
+        let revision = gate["revision"].as_str().unwrap_or_default();
+        say(&format!(
+            "It asks about revision {} until {}.",
+            revision.get(..16).unwrap_or(revision),
+            gate["deadline"].as_str().unwrap_or_default()
+        ));
+        if self.answers.is_some() {
+            say(&format!(
+                "Answer here with  a (approve),  r TEXT (revise),  x (reject)  — or anywhere else, for instance:\n{}",
+                self.paint.faint(&format!(
+                    "  temporal workflow signal --address {} --workflow-id ticket:flux-lens:{} --name decide \\\n    \
+                     --input '{{\"gate\":\"{name}\",\"revision\":\"{revision}\",\"decision\":\"APPROVE\",\
+                     \"by\":\"you@example.com\"}}'",
+                    self.installation.run.temporal_address, self.id
+                ))
+            ));
+        }
+        Ok(())
+    }
+
+    fn answer(&self, answer: &str) -> anyhow::Result<()> {
+        match answer.split_once(' ').unwrap_or((answer, "")) {
+            ("a" | "approve" | "y" | "yes", _) => self.decide("approve", None),
+            ("x" | "reject", _) => self.decide("reject", None),
+            ("r" | "revise", text) if !text.trim().is_empty() => {
+                self.decide("revise", Some(text.trim()))
+            }
+            ("r" | "revise", _) => {
+                say("Say what to change: r TEXT");
+                Ok(())
+            }
+            _ => {
+                say("Please answer  a,  r TEXT  or  x");
+                Ok(())
+            }
+        }
+    }
+
+    /// Decides as a user would, with the `sallyport` command.
+    fn decide(&self, verb: &str, message: Option<&str>) -> anyhow::Result<()> {
+        let mut arguments = vec![verb, self.id, "--yes"];
+        if let Some(message) = message {
+            arguments.extend(["-m", message]);
+        }
+        say(&self
+            .paint
+            .bold(&format!("$ sallyport {}", arguments.join(" "))));
+        let output = self
+            .installation
+            .sallyport(&arguments)?
+            .output()
+            .context("cannot run `sallyport`")?;
+        let printed = [output.stderr, output.stdout].concat();
+        say(&plain(String::from_utf8_lossy(&printed).trim_end()));
+        if !output.status.success() && self.answers.is_none() {
+            bail!("the decision was not taken");
+        }
+        Ok(())
+    }
+
+    fn coloured(&self, diff: &str) -> String {
+        let line = |line: &str| match line.trim_start().chars().next() {
+            Some('+') => self.paint.green(line),
+            Some('-') => self.paint.red(line),
+            _ => line.to_owned(),
+        };
+        diff.lines().map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn line(transition: &Value, paint: &Paint) -> String {
+    let text = |key: &str| plain(transition[key].as_str().unwrap_or_default());
+    let time: String = text("at").chars().skip(11).take(8).collect();
+    let reason = match text("reason") {
+        reason if reason.is_empty() => String::new(),
+        reason => format!("  {reason}"),
+    };
+    format!(
+        "  {time}  {}{reason}",
+        paint.green(&format!("{:<24}", text("to")))
+    )
+}
+
+fn indented(text: &str) -> String {
+    plain(text)
+        .lines()
+        .map(|line| format!("    {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Reads the terminal in a thread of its own, so that the story goes on while nobody answers.
+fn answers() -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { return };
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
