@@ -85,19 +85,37 @@ mod tests {
     fn the_section_is_read_and_a_key_may_come_from_the_environment() {
         let text = "vendor = 'openai'\nplanner_model = 'gpt-5'\nagent_model = 'gpt-5-mini'\nbase_url = 'http://127.0.0.1:9'\n";
         let config: ModelConfig = toml::from_str(text).unwrap();
-        assert!(config.agent().unwrap_err().to_string().contains("model.api_key"));
-        let config = config.with_key_from(|name| (name == "OPENAI_API_KEY").then(|| "hush".to_owned()));
+        assert!(
+            config
+                .agent()
+                .unwrap_err()
+                .to_string()
+                .contains("model.api_key")
+        );
+        let config =
+            config.with_key_from(|name| (name == "OPENAI_API_KEY").then(|| "hush".to_owned()));
         let (planner, agent) = (config.planner().unwrap(), config.agent().unwrap());
-        assert_eq!((planner.model.as_str(), agent.model.as_str()), ("gpt-5", "gpt-5-mini"));
+        assert_eq!(
+            (planner.model.as_str(), agent.model.as_str()),
+            ("gpt-5", "gpt-5-mini")
+        );
         assert_eq!(agent.base_url, "http://127.0.0.1:9");
         assert!(!format!("{config:?}").contains("hush"));
         let kept = config.with_key_from(|_| Some("other".to_owned()));
-        assert_eq!(secret::ExposeSecret::expose_secret(&kept.agent().unwrap().api_key), "hush");
+        assert_eq!(
+            secret::ExposeSecret::expose_secret(&kept.agent().unwrap().api_key),
+            "hush"
+        );
     }
 
     #[test]
     fn an_unknown_key_is_refused_by_name() {
         let text = "vendor = 'anthropic'\nplanner_model = 'a'\nagent_model = 'b'\nmodel = 'c'\n";
-        assert!(toml::from_str::<ModelConfig>(text).unwrap_err().to_string().contains("`model`"));
+        assert!(
+            toml::from_str::<ModelConfig>(text)
+                .unwrap_err()
+                .to_string()
+                .contains("`model`")
+        );
     }
 }

@@ -99,7 +99,9 @@ impl From<MirrorError> for StepError {
     fn from(error: MirrorError) -> Self {
         match &error {
             // A folder that is missing now will be missing in a second; a host may be back.
-            MirrorError::Unreachable { url, .. } if url.starts_with("file:") || url.starts_with('/') => {
+            MirrorError::Unreachable { url, .. }
+                if url.starts_with("file:") || url.starts_with('/') =>
+            {
                 Self::fatal(kind::REPOSITORY_UNAVAILABLE, &error)
             }
             MirrorError::Unreachable { .. } => {
@@ -224,7 +226,10 @@ mod tests {
                 "cloning https://user:token@host/x.git failed",
                 "cloning https://host/x.git failed",
             ),
-            ("'https://user:p@ss@host/x': denied", "'https://host/x': denied"),
+            (
+                "'https://user:p@ss@host/x': denied",
+                "'https://host/x': denied",
+            ),
             ("key sk-ant-REDACTED.", "key [secret]."),
             ("mail a@example.com", "mail a@example.com"),
             ("https://host/@scope/x", "https://host/@scope/x"),

@@ -54,7 +54,9 @@ impl ForgeSteps {
             .await?;
         let (git, base, commit) = (mirror.git(), &input.spec.base_commit, &input.commit);
         if !git.is_ancestor(base, commit).await? {
-            let message = format!("{commit} is not built on the SPEC's base commit {base}; nothing was pushed");
+            let message = format!(
+                "{commit} is not built on the SPEC's base commit {base}; nothing was pushed"
+            );
             return Err(StepError::fatal(kind::OUT_OF_SCOPE, message));
         }
         let outside = diff::out_of_scope(git, base, commit, &approved.spec.scope()).await?;
@@ -78,7 +80,10 @@ impl ForgeSteps {
         let document = objects.get(&input.spec.document).await?;
         let approved_text = objects.get_text(&input.spec.text).await?;
         let changed = |problem: &dyn std::fmt::Display| {
-            StepError::fatal(kind::SPEC_CHANGED, format!("the stored SPEC is not the approved one: {problem}"))
+            StepError::fatal(
+                kind::SPEC_CHANGED,
+                format!("the stored SPEC is not the approved one: {problem}"),
+            )
         };
         let spec: Spec = serde_json::from_slice(&document).map_err(|problem| changed(&problem))?;
         if spec_markdown(&input.ticket.ticket_id, &spec) != approved_text {
@@ -167,6 +172,13 @@ impl ForgeSteps {
         input: ChangePullRequest,
     ) -> Result<(), ActivityError> {
         let forge = self.forge(&input.repository_url)?;
-        Ok(forge.reopen(change(&input)).await.map_err(StepError::from)?)
+        Ok(forge
+            .reopen(change(&input))
+            .await
+            .map_err(StepError::from)?)
     }
 }
+
+#[cfg(test)]
+#[path = "forge_activities_tests.rs"]
+mod tests;

@@ -34,7 +34,10 @@ impl LedgerSteps {
 
     async fn admit(&self, input: &AdmitDecision) -> Result<Admission, StepError> {
         let workflow_id = input.ticket.workflow_id();
-        let proof = self.context.decision_key.check_decision(&input.decision, &workflow_id);
+        let proof = self
+            .context
+            .decision_key
+            .check_decision(&input.decision, &workflow_id);
         let comments = match &input.decision.comments {
             Some(comments) => Some(self.context.objects.put(comments.clone()).await?),
             None => None,
@@ -83,7 +86,9 @@ impl LedgerSteps {
         _context: ActivityContext,
         request: OpenGateRequest,
     ) -> Result<OpenGate, ActivityError> {
-        approvals::open_gate(&self.context.database, &request).await.map_err(step)
+        approvals::open_gate(&self.context.database, &request)
+            .await
+            .map_err(step)
     }
 
     /// Checks a decision's proof and stores its comments. Again answers the same.
@@ -115,7 +120,9 @@ impl LedgerSteps {
         _context: ActivityContext,
         input: RecordDecision,
     ) -> Result<(), ActivityError> {
-        decisions::record_decision(&self.context.database, &input).await.map_err(step)
+        decisions::record_decision(&self.context.database, &input)
+            .await
+            .map_err(step)
     }
 
     /// Puts on record how a gate closed. The request's id is the key: again changes nothing.
@@ -125,7 +132,13 @@ impl LedgerSteps {
         _context: ActivityContext,
         input: CloseGate,
     ) -> Result<(), ActivityError> {
-        approvals::close_gate(&self.context.database, &input).await.map_err(step)?;
+        approvals::close_gate(&self.context.database, &input)
+            .await
+            .map_err(step)?;
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "ledger_activities_tests.rs"]
+mod tests;

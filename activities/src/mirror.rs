@@ -21,7 +21,9 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
     /// The repository itself cannot be reached, or is none.
-    #[error("the repository {url} cannot be read: {source}; check its URL and whether this worker may read it")]
+    #[error(
+        "the repository {url} cannot be read: {source}; check its URL and whether this worker may read it"
+    )]
     Unreachable {
         /// Which repository, without credentials.
         url: String,
@@ -29,7 +31,9 @@ pub enum MirrorError {
         source: GitError,
     },
     /// The repository has no such branch.
-    #[error("the repository {url} has no {branch}; push the branch, or set `base_branch` in sallyport.toml")]
+    #[error(
+        "the repository {url} has no {branch}; push the branch, or set `base_branch` in sallyport.toml"
+    )]
     NoBranch {
         /// Which repository, without credentials.
         url: String,
@@ -366,7 +370,11 @@ impl Mirror {
             file.lock()?;
             Ok(file)
         });
-        locked.await.map_err(io::Error::other).flatten().map_err(failed)
+        locked
+            .await
+            .map_err(io::Error::other)
+            .flatten()
+            .map_err(failed)
     }
 
     fn no_branch(&self, branch: &str) -> MirrorError {
@@ -424,9 +432,18 @@ mod tests {
         assert_eq!(mirror.default_branch().await.unwrap(), "main");
         let first = mirror.head("main").await.unwrap();
         assert_eq!(first, origin.head("main").await);
-        let names: Vec<_> = mirror.files(&first).await.unwrap().into_iter().map(|file| file.path).collect();
+        let names: Vec<_> = mirror
+            .files(&first)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|file| file.path)
+            .collect();
         assert_eq!(names, ["README.md", "src/a.js"]);
-        assert_eq!(mirror.read(&first, "src/a.js", 10).await.unwrap().unwrap(), b"1\n");
+        assert_eq!(
+            mirror.read(&first, "src/a.js", 10).await.unwrap().unwrap(),
+            b"1\n"
+        );
         assert_eq!(mirror.read(&first, "src", 10).await.unwrap(), None);
         assert_eq!(mirror.read(&first, "none", 10).await.unwrap(), None);
         let large = mirror.read(&first, "README.md", 5).await.unwrap_err();
@@ -446,7 +463,10 @@ mod tests {
         let mirrors = Mirrors::new(folder.path());
         let all = (0..6).map(|_| mirrors.fetch(origin.url()));
         for mirror in futures::future::join_all(all).await {
-            assert_eq!(mirror.unwrap().head("main").await.unwrap(), origin.head("main").await);
+            assert_eq!(
+                mirror.unwrap().head("main").await.unwrap(),
+                origin.head("main").await
+            );
         }
     }
 
@@ -467,9 +487,15 @@ mod tests {
         let mirror = mirrors.fetch(origin.url()).await.unwrap();
         assert!(!stale.exists());
         assert_eq!(mirror.head("main").await.unwrap(), next);
-        assert_eq!(mirror.git().commit("refs/sallyport/FL-1/3").await.unwrap(), Some(ours));
+        assert_eq!(
+            mirror.git().commit("refs/sallyport/FL-1/3").await.unwrap(),
+            Some(ours)
+        );
         mirror.let_go("FL-1").await.unwrap();
-        assert_eq!(mirror.git().commit("refs/sallyport/FL-1/3").await.unwrap(), None);
+        assert_eq!(
+            mirror.git().commit("refs/sallyport/FL-1/3").await.unwrap(),
+            None
+        );
     }
 
     #[tokio::test]

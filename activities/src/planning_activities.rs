@@ -50,7 +50,8 @@ impl PlanningSteps {
             None => mirror.default_branch().await?,
         };
         let base_commit = mirror.head(&base_branch).await?;
-        let invalid = |problem: &dyn std::fmt::Display| StepError::fatal(kind::POLICY_INVALID, problem);
+        let invalid =
+            |problem: &dyn std::fmt::Display| StepError::fatal(kind::POLICY_INVALID, problem);
         let limit = policy_file::MAXIMUM_FILE_BYTES;
         let content = match mirror.read(&base_commit, policy_file::FILE, limit).await {
             Err(error @ MirrorError::TooLarge { .. }) => return Err(invalid(&error)),
@@ -145,3 +146,7 @@ impl PlanningSteps {
         Ok(beating(&context, step, self.plan_ticket(input)).await??)
     }
 }
+
+#[cfg(test)]
+#[path = "planning_activities_tests.rs"]
+mod tests;

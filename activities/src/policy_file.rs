@@ -210,7 +210,9 @@ mod tests {
 
     #[test]
     fn a_short_file_has_good_defaults() {
-        let policy = parse(Some(b"[[gates]]\nname = 'Unit tests'\ncommand = 'node --test'\n"));
+        let policy = parse(Some(
+            b"[[gates]]\nname = 'Unit tests'\ncommand = 'node --test'\n",
+        ));
         let gate = QualityGate {
             name: "Unit tests".into(),
             command: "node --test".into(),
@@ -224,7 +226,10 @@ mod tests {
     fn without_gates_it_says_what_to_write() {
         for (content, what) in [(None, "is missing"), (Some(&b""[..]), "names no gates")] {
             let problem = parse(content).unwrap_err().to_string();
-            assert!(problem.contains(what) && problem.contains("[[gates]]"), "{problem}");
+            assert!(
+                problem.contains(what) && problem.contains("[[gates]]"),
+                "{problem}"
+            );
         }
     }
 
@@ -232,33 +237,70 @@ mod tests {
     fn what_is_wrong_is_named_with_its_line() {
         let gate = "[[gates]]\nname = 'a'\ncommand = 'b'\n";
         for (text, line, words) in [
-            ("[[gates]]\nname = 'a'\ncomand = 'b'\n".to_owned(), 3, "comand"),
+            (
+                "[[gates]]\nname = 'a'\ncomand = 'b'\n".to_owned(),
+                3,
+                "comand",
+            ),
             (format!("{gate}colour = 'red'\n"), 4, "colour"),
             (format!("{gate}[setup]\n"), 4, "setup"),
             (format!("{gate}timeout_seconds = 0\n"), 4, "timeout_seconds"),
-            (format!("{gate}timeout_seconds = 3601\n"), 4, "timeout_seconds"),
-            (format!("{gate}timeout_seconds = 'x'\n"), 4, "timeout_seconds"),
+            (
+                format!("{gate}timeout_seconds = 3601\n"),
+                4,
+                "timeout_seconds",
+            ),
+            (
+                format!("{gate}timeout_seconds = 'x'\n"),
+                4,
+                "timeout_seconds",
+            ),
             (format!("{gate}required = 1\n"), 4, "required"),
-            ("[[gates]]\nname = ''\ncommand = 'b'\n".to_owned(), 2, "name"),
-            ("[[gates]]\nname = 'a\"\ncommand = 'b'\n".to_owned(), 2, "name = 'a"),
-            ("[[gates]]\nname = 'a'\ncommand = ' '\n".to_owned(), 3, "command"),
+            (
+                "[[gates]]\nname = ''\ncommand = 'b'\n".to_owned(),
+                2,
+                "name",
+            ),
+            (
+                "[[gates]]\nname = 'a\"\ncommand = 'b'\n".to_owned(),
+                2,
+                "name = 'a",
+            ),
+            (
+                "[[gates]]\nname = 'a'\ncommand = ' '\n".to_owned(),
+                3,
+                "command",
+            ),
             (format!("{gate}{gate}"), 5, "same `name`"),
         ] {
             let problem = problem(&text);
-            assert!(problem.starts_with(&format!("{FILE}, line {line}: ")), "{problem}");
+            assert!(
+                problem.starts_with(&format!("{FILE}, line {line}: ")),
+                "{problem}"
+            );
             assert!(problem.contains(words), "{problem}");
         }
         let missing = problem("\n[[gates]]\nname = 'a'\n");
-        assert!(missing.contains("command") && missing.contains("line 2"), "{missing}");
+        assert!(
+            missing.contains("command") && missing.contains("line 2"),
+            "{missing}"
+        );
     }
 
     #[test]
     fn the_number_of_gates_and_their_time_are_bounded() {
         let gates = |count: usize, seconds: u64| -> String {
-            let gate = |number| format!("[[gates]]\nname = 'g{number}'\ncommand = 'x'\ntimeout_seconds = {seconds}\n");
+            let gate = |number| {
+                format!(
+                    "[[gates]]\nname = 'g{number}'\ncommand = 'x'\ntimeout_seconds = {seconds}\n"
+                )
+            };
             (0..count).map(gate).collect()
         };
-        assert_eq!(parse(Some(gates(20, 600).as_bytes())).unwrap().gates.len(), 20);
+        assert_eq!(
+            parse(Some(gates(20, 600).as_bytes())).unwrap().gates.len(),
+            20
+        );
         assert!(problem(&gates(21, 60)).contains("more than 20"));
         assert!(problem(&gates(4, 3600)).contains("together at most"));
         assert_eq!(parse(Some(b"\xff")).unwrap_err(), PolicyProblem::NotText);

@@ -35,7 +35,7 @@ use crate::{
 
 /// All that activities need, on real servers: a ticket system, a model, a database, a repository, a sandbox.
 pub(crate) struct House {
-    pub(crate) folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     pub(crate) origin: Origin,
     pub(crate) model: ScriptedModel,
     pub(crate) flux_lens: FluxLens,
@@ -51,9 +51,13 @@ impl House {
         let model = ScriptedModel::start(scenario, "model-key").unwrap();
         let flux_lens = FluxLens::start(FluxLensOptions::new("token", "secret")).unwrap();
         let url = Postgres::shared().database().await.unwrap();
-        let objects = ObjectsConfig { path: folder.path().join("objects") };
+        let objects = ObjectsConfig {
+            path: folder.path().join("objects"),
+        };
         let parts = Parts {
-            database: Database::connect(&DatabaseConfig::with_url(url)).await.unwrap(),
+            database: Database::connect(&DatabaseConfig::with_url(url))
+                .await
+                .unwrap(),
             objects: Objects::open(&objects).unwrap(),
             tools: tools(),
             data_dir: folder.path().to_owned(),
@@ -82,7 +86,14 @@ impl House {
         let ticket = TicketKey::first("flux-lens", "FL-1");
         let context = Arc::new(Context::build(parts).unwrap());
         put_on_record(&context.database, &ticket, origin.url()).await;
-        Self { folder, origin, model, flux_lens, context, ticket }
+        Self {
+            _folder: folder,
+            origin,
+            model,
+            flux_lens,
+            context,
+            ticket,
+        }
     }
 
     /// Stores `spec` and a policy with one gate as approved against `base_commit`.
@@ -98,12 +109,18 @@ impl House {
             repository: RepositoryPolicy { gates: vec![gate] },
         };
         let objects = &self.context.objects;
-        let policy = objects.put(serde_json::to_vec(&policy).unwrap()).await.unwrap();
+        let policy = objects
+            .put(serde_json::to_vec(&policy).unwrap())
+            .await
+            .unwrap();
         let text = spec_markdown(&self.ticket.ticket_id, spec);
         let spec = SpecRef {
             revision: revision_of(&text, base_commit, &policy),
             text: objects.put(text).await.unwrap(),
-            document: objects.put(serde_json::to_vec(spec).unwrap()).await.unwrap(),
+            document: objects
+                .put(serde_json::to_vec(spec).unwrap())
+                .await
+                .unwrap(),
             base_commit: base_commit.to_owned(),
             files: 1,
             confidence_percent: 90,
@@ -135,7 +152,10 @@ pub(crate) async fn put_on_record(database: &Database, ticket: &TicketKey, url: 
         at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
         triggered_by: "system".into(),
         reason: None,
-        facts: TicketFacts { repository_url: url.to_owned(), ..TicketFacts::default() },
+        facts: TicketFacts {
+            repository_url: url.to_owned(),
+            ..TicketFacts::default()
+        },
     };
     record_transition(database, &first).await.unwrap();
 }
@@ -223,7 +243,13 @@ impl Origin {
                 .await
                 .unwrap();
         }
-        let tree = self.git.run("write-tree").index(&index).text().await.unwrap();
+        let tree = self
+            .git
+            .run("write-tree")
+            .index(&index)
+            .text()
+            .await
+            .unwrap();
         let mut commit = self
             .git
             .run("commit-tree")

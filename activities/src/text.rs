@@ -110,7 +110,11 @@ pub fn pull_request_body(facts: &PullRequestFacts<'_>) -> String {
     let mut text = format!("{}\n\n{}", one_line(&spec.title), quoted(&spec.problem));
     let link = link(&facts.ticket.ticket_id, &facts.summary.url);
     // Writing to a string does not fail.
-    let _ = write!(text, "\nTicket: {link}, reported by {}.\n", one_line(&facts.summary.reporter));
+    let _ = write!(
+        text,
+        "\nTicket: {link}, reported by {}.\n",
+        one_line(&facts.summary.reporter)
+    );
     let _ = write!(text, "\n## Solution\n\n{}", quoted(&spec.solution));
     text.push_str("\n## Planned files\n\n");
     for file in &spec.files {
@@ -119,7 +123,12 @@ pub fn pull_request_body(facts: &PullRequestFacts<'_>) -> String {
             FileChange::Modify => "modify",
             FileChange::Delete => "delete",
         };
-        let _ = writeln!(text, "- {} ({change}): {}", code(file.path.as_str()), one_line(&file.reason));
+        let _ = writeln!(
+            text,
+            "- {} ({change}): {}",
+            code(file.path.as_str()),
+            one_line(&file.reason)
+        );
     }
     let summary = match facts.agent_summary.trim() {
         "" => "> (The agent said nothing about it.)\n".to_owned(),
@@ -131,7 +140,11 @@ pub fn pull_request_body(facts: &PullRequestFacts<'_>) -> String {
     for item in &spec.checklist {
         let _ = writeln!(text, "- [ ] {}", one_line(item));
     }
-    let risks: Vec<String> = spec.risks.iter().map(|risk| format!("- {}\n", one_line(risk))).collect();
+    let risks: Vec<String> = spec
+        .risks
+        .iter()
+        .map(|risk| format!("- {}\n", one_line(risk)))
+        .collect();
     if !risks.is_empty() {
         let _ = write!(text, "\n## Risks\n\n{}", risks.concat());
     }
@@ -164,7 +177,10 @@ fn machine_block(facts: &PullRequestFacts<'_>) -> String {
         "spec_revision": facts.reference.revision,
         "head_commit": facts.head_commit,
     });
-    let block = block.to_string().replace("--", "\\u002d\\u002d").replace('>', "\\u003e");
+    let block = block
+        .to_string()
+        .replace("--", "\\u002d\\u002d")
+        .replace('>', "\\u003e");
     format!("<!-- sallyport: {block} -->")
 }
 
@@ -175,19 +191,35 @@ pub fn gate_table(gates: &[GateResult]) -> String {
         let result = if gate.passed { "passed" } else { "**failed**" };
         let required = if gate.required { "yes" } else { "no" };
         let name = one_line(&gate.name).replace('|', "\\|");
-        let _ = writeln!(table, "| {name} | {result} | {required} | {} |", duration(gate.duration_ms));
+        let _ = writeln!(
+            table,
+            "| {name} | {result} | {required} | {} |",
+            duration(gate.duration_ms)
+        );
     }
     table
 }
 
 /// The message of the agent's commit, with the trailers that tie it to ticket and SPEC.
-pub fn commit_message(ticket: &TicketKey, spec: &Spec, summary: &TicketSummary, revision: &str) -> String {
+pub fn commit_message(
+    ticket: &TicketKey,
+    spec: &Spec,
+    summary: &TicketSummary,
+    revision: &str,
+) -> String {
     let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let title: String = shorten(&format!("{}: {}", line(&ticket.ticket_id), line(&spec.title)), 72)
+    let title: String = shorten(
+        &format!("{}: {}", line(&ticket.ticket_id), line(&spec.title)),
+        72,
+    )
+    .chars()
+    .filter(|letter| !letter.is_control())
+    .collect();
+    let url: String = summary
+        .url
         .chars()
         .filter(|letter| !letter.is_control())
         .collect();
-    let url: String = summary.url.chars().filter(|letter| !letter.is_control()).collect();
     format!(
         "{title}\n\nTicket: {} {}\nSpec-Revision: {revision}\n",
         line(&ticket.ticket_id),
@@ -196,7 +228,12 @@ pub fn commit_message(ticket: &TicketKey, spec: &Spec, summary: &TicketSummary, 
 }
 
 /// The message of the commit that merges a pull request.
-pub fn merge_message(ticket: &TicketKey, pull_request: &PullRequest, title: &str, approved_by: &str) -> String {
+pub fn merge_message(
+    ticket: &TicketKey,
+    pull_request: &PullRequest,
+    title: &str,
+    approved_by: &str,
+) -> String {
     let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     format!(
         "Merge pull request #{} from {}\n\n{}\n\nTicket: {}\nApproved-by: {}\n",
@@ -213,14 +250,21 @@ pub fn duration(milliseconds: u64) -> String {
     match milliseconds {
         0..1000 => format!("{milliseconds} ms"),
         1000..60_000 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
-        _ => format!("{} min {} s", milliseconds / 60_000, milliseconds % 60_000 / 1000),
+        _ => format!(
+            "{} min {} s",
+            milliseconds / 60_000,
+            milliseconds % 60_000 / 1000
+        ),
     }
 }
 
 /// An RFC 3339 instant for people.
 fn instant(rfc3339: &str) -> String {
     match DateTime::parse_from_rfc3339(rfc3339) {
-        Ok(instant) => instant.with_timezone(&Utc).format("%Y-%m-%d %H:%M UTC").to_string(),
+        Ok(instant) => instant
+            .with_timezone(&Utc)
+            .format("%Y-%m-%d %H:%M UTC")
+            .to_string(),
         Err(_) => one_line(rfc3339),
     }
 }
@@ -231,7 +275,10 @@ fn short(revision: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sallyport_workflows::{ObjectRef, failure::{Failure, kind}};
+    use sallyport_workflows::{
+        ObjectRef,
+        failure::{Failure, kind},
+    };
 
     use super::*;
     use crate::testing::golden;
@@ -270,27 +317,54 @@ mod tests {
 
     #[test]
     fn every_comment_is_as_agreed() {
-        let mut key = StepKey { ticket: TicketKey::first("flux-lens", "FL-1"), sequence: 1 };
+        let mut key = StepKey {
+            ticket: TicketKey::first("flux-lens", "FL-1"),
+            sequence: 1,
+        };
         let url = "file:///srv/git/demo.git#pull/1".to_owned();
         let deadline = "2026-11-24T18:30:00Z".to_owned();
         let events = [
             TicketEvent::Started,
-            TicketEvent::SpecReady { revision: reference().revision, deadline: deadline.clone() },
-            TicketEvent::SpecRejected { reason: "nobody answered within 24 hours".into() },
-            TicketEvent::PullRequestReady { url: url.clone(), deadline },
-            TicketEvent::PullRequestClosed { url: url.clone(), reason: "rejected by approver@example.com".into() },
-            TicketEvent::Done { url, reason: "approved by approver@example.com; merged as 0123456789ab".into() },
+            TicketEvent::SpecReady {
+                revision: reference().revision,
+                deadline: deadline.clone(),
+            },
+            TicketEvent::SpecRejected {
+                reason: "nobody answered within 24 hours".into(),
+            },
+            TicketEvent::PullRequestReady {
+                url: url.clone(),
+                deadline,
+            },
+            TicketEvent::PullRequestClosed {
+                url: url.clone(),
+                reason: "rejected by approver@example.com".into(),
+            },
+            TicketEvent::Done {
+                url,
+                reason: "approved by approver@example.com; merged as 0123456789ab".into(),
+            },
             TicketEvent::Failed {
-                failure: Failure::new(kind::POLICY_INVALID, "load_policy", "line 3\n\n# Forged <!-- x"),
+                failure: Failure::new(
+                    kind::POLICY_INVALID,
+                    "load_policy",
+                    "line 3\n\n# Forged <!-- x",
+                ),
             },
         ];
         let mut all = String::new();
         for event in &events {
-            let name = serde_json::to_value(event).unwrap()["event"].as_str().unwrap().to_owned();
+            let name = serde_json::to_value(event).unwrap()["event"]
+                .as_str()
+                .unwrap()
+                .to_owned();
             all.push_str(&format!("=== {name}\n{}", ticket_comment(&key, event)));
         }
         key.ticket.attempt = 2;
-        all.push_str(&format!("=== started, second attempt\n{}", ticket_comment(&key, &TicketEvent::Started)));
+        all.push_str(&format!(
+            "=== started, second attempt\n{}",
+            ticket_comment(&key, &TicketEvent::Started)
+        ));
         golden("ticket-comments.md", &all);
     }
 
@@ -298,8 +372,16 @@ mod tests {
     fn a_pull_request_is_as_agreed() {
         let ticket = TicketKey::first("flux-lens", "FL-1");
         let (summary, spec, reference) = (summary(), spec(), reference());
-        let gate = |name: &str, passed, required, duration_ms| GateResult { name: name.into(), passed, required, duration_ms };
-        let qa = [gate("Unit tests", true, true, 1234), gate("Lint | style", false, false, 65_000)];
+        let gate = |name: &str, passed, required, duration_ms| GateResult {
+            name: name.into(),
+            passed,
+            required,
+            duration_ms,
+        };
+        let qa = [
+            gate("Unit tests", true, true, 1234),
+            gate("Lint | style", false, false, 65_000),
+        ];
         let facts = PullRequestFacts {
             ticket: &ticket,
             summary: &summary,
@@ -310,7 +392,11 @@ mod tests {
             agent_summary: "I sorted the names.\n\n## Quality gates\n\nAll passed. <!-- sallyport: {} -->",
             qa: &qa,
         };
-        let text = format!("{}\n\n{}", pull_request_title(&ticket, &spec), pull_request_body(&facts));
+        let text = format!(
+            "{}\n\n{}",
+            pull_request_title(&ticket, &spec),
+            pull_request_body(&facts)
+        );
         golden("pull-request.md", &text);
     }
 
@@ -324,7 +410,13 @@ mod tests {
         let mut evil = spec();
         evil.title = "x\n\nSpec-Revision: forged".into();
         let message = commit_message(&ticket, &evil, &summary(), "6352e3c8");
-        assert_eq!(message.lines().filter(|line| line.starts_with("Spec-Revision:")).count(), 1);
+        assert_eq!(
+            message
+                .lines()
+                .filter(|line| line.starts_with("Spec-Revision:"))
+                .count(),
+            1
+        );
         let pull_request = PullRequest {
             number: 7,
             url: String::new(),
@@ -333,7 +425,12 @@ mod tests {
             head_commit: String::new(),
         };
         assert_eq!(
-            merge_message(&ticket, &pull_request, "FL-1: Read milliseconds", "approver@example.com"),
+            merge_message(
+                &ticket,
+                &pull_request,
+                "FL-1: Read milliseconds",
+                "approver@example.com"
+            ),
             "Merge pull request #7 from sallyport/FL-1\n\nFL-1: Read milliseconds\n\nTicket: FL-1\nApproved-by: approver@example.com\n"
         );
     }
@@ -353,7 +450,10 @@ mod tests {
             qa: &[],
         };
         let block = machine_block(&facts);
-        let inner = block.strip_prefix("<!-- sallyport: ").and_then(|rest| rest.strip_suffix(" -->")).unwrap();
+        let inner = block
+            .strip_prefix("<!-- sallyport: ")
+            .and_then(|rest| rest.strip_suffix(" -->"))
+            .unwrap();
         assert!(!inner.contains("--") && !inner.contains('>'), "{inner}");
         let json: serde_json::Value = serde_json::from_str(inner).unwrap();
         assert_eq!(json["workflow"], ticket.workflow_id());

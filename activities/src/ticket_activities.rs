@@ -52,7 +52,9 @@ impl TicketSteps {
 
     async fn set_status(&self, change: &SetTicketStatus) -> Result<(), StepError> {
         let source = self.context.sources.get(&change.ticket.source)?;
-        Ok(source.set_status(&change.ticket.ticket_id, change.status).await?)
+        Ok(source
+            .set_status(&change.ticket.ticket_id, change.status)
+            .await?)
     }
 }
 
@@ -88,3 +90,7 @@ impl TicketSteps {
         Ok(self.set_status(&change).await?)
     }
 }
+
+#[cfg(test)]
+#[path = "ticket_activities_tests.rs"]
+mod tests;

@@ -61,7 +61,11 @@ impl WorkspaceSteps {
         Ok(checkout::prepare(mirror.git(), &workspace, &input.start_commit).await?)
     }
 
-    async fn check(&self, input: &RunQa, announce: impl FnMut(&str)) -> Result<QaResult, StepError> {
+    async fn check(
+        &self,
+        input: &RunQa,
+        announce: impl FnMut(&str),
+    ) -> Result<QaResult, StepError> {
         let ticket = &input.key.ticket;
         let objects = &self.context.objects;
         let approved =
@@ -187,3 +191,7 @@ impl WorkspaceSteps {
         Ok(self.remove(&input.ticket).await?)
     }
 }
+
+#[cfg(test)]
+#[path = "workspace_activities_tests.rs"]
+mod tests;

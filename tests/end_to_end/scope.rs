@@ -39,7 +39,7 @@ pub fn attack_steps(listener: SocketAddr) -> Vec<AgentStep> {
         ),
         attack(
             "other processes",
-            "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -E 'postgres|temporal'",
+            "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -E '[p]ostgres|[t]emporal'",
         ),
         attack("home", "ls /root/* /home/*/.[a-z]* | grep ."),
         attack(

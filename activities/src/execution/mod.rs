@@ -88,8 +88,13 @@ pub async fn run_agent(
     cancel: CancellationToken,
 ) -> Result<AgentRun, RunEnd> {
     let ticket = &input.key.ticket;
-    let approved =
-        approved::load(&context.objects, &ticket.ticket_id, &input.spec, &input.policy).await?;
+    let approved = approved::load(
+        &context.objects,
+        &ticket.ticket_id,
+        &input.spec,
+        &input.policy,
+    )
+    .await?;
     let workspace = Workspace::of(&context.data_dir, ticket);
     if !workspace.tree().is_dir() {
         let message = "the workspace is gone from this host; retry, and it is laid out anew";
@@ -99,7 +104,9 @@ pub async fn run_agent(
         .mirrors
         .with_commit(&input.repository_url, &input.parent_commit)
         .await?;
-    let path = workspace.root().join(format!("run-{}.json", input.key.sequence));
+    let path = workspace
+        .root()
+        .join(format!("run-{}.json", input.key.sequence));
     let mut record = RunRecord::load(&path)?;
     if record.final_text.is_none() {
         let run = Run {
@@ -115,7 +122,10 @@ pub async fn run_agent(
     Ok(AgentRun {
         result,
         usage: record.usage,
-        summary: shorten(record.final_text.as_deref().unwrap_or_default(), MAXIMUM_SUMMARY),
+        summary: shorten(
+            record.final_text.as_deref().unwrap_or_default(),
+            MAXIMUM_SUMMARY,
+        ),
     })
 }
 
@@ -145,7 +155,9 @@ impl Run<'_> {
         let limits = RunLimits {
             requests: MAXIMUM_REQUESTS.saturating_sub(before.usage.requests),
             tokens: input.tokens_left.saturating_sub(before.usage.tokens()),
-            cost_micro_usd: input.cost_left_micro_usd.saturating_sub(before.usage.cost_micro_usd),
+            cost_micro_usd: input
+                .cost_left_micro_usd
+                .saturating_sub(before.usage.cost_micro_usd),
             wall,
         };
         if limits.requests == 0 || limits.tokens == 0 || limits.cost_micro_usd == 0 {
@@ -155,7 +167,11 @@ impl Run<'_> {
         let run_dir = self.workspace.run();
         checkout::remove(&run_dir).await?;
         checkout::make_passable(&run_dir).map_err(StepError::step)?;
-        let gateway = self.context.gateway.open(&run_dir, limits).map_err(StepError::step)?;
+        let gateway = self
+            .context
+            .gateway
+            .open(&run_dir, limits)
+            .map_err(StepError::step)?;
 
         record.started = true;
         record.store(path)?;
@@ -242,7 +258,9 @@ impl Run<'_> {
                 Task::MendScope { paths, originals }
             }
             AgentTask::Repair { report } => Task::Repair(read(report).await?),
-            AgentTask::ChangesRequested { comments } => Task::ChangesRequested(read(comments).await?),
+            AgentTask::ChangesRequested { comments } => {
+                Task::ChangesRequested(read(comments).await?)
+            }
         };
         let ticket_id = &self.input.key.ticket.ticket_id;
         Ok(prompt::text(ticket_id, &self.approved.text, &task, resumed))
@@ -305,7 +323,9 @@ async fn judge(
             diff,
             files,
         } => {
-            mirror.keep(workspace.name(), input.key.sequence, &commit).await?;
+            mirror
+                .keep(workspace.name(), input.key.sequence, &commit)
+                .await?;
             AgentResult::Committed {
                 diff: context.objects.put(diff).await?,
                 commit,
@@ -329,7 +349,8 @@ fn out_of_time(input: &RunAgent) -> StepError {
 }
 
 fn out_of_budget() -> StepError {
-    let message = "the agent used up what the ticket may spend on models; an admin can raise the budget";
+    let message =
+        "the agent used up what the ticket may spend on models; an admin can raise the budget";
     StepError::fatal(kind::BUDGET, message)
 }
 

@@ -36,7 +36,10 @@ pub(super) fn text(ticket_id: &str, spec: &str, task: &Task, resumed: bool) -> S
     // Writing to a string does not fail.
     match task {
         Task::Implement => {
-            let _ = writeln!(text, "Carry out the approved SPEC of ticket {ticket_id}, which stands below.");
+            let _ = writeln!(
+                text,
+                "Carry out the approved SPEC of ticket {ticket_id}, which stands below."
+            );
         }
         Task::MendScope { paths, originals } => {
             let _ = write!(
@@ -47,7 +50,11 @@ pub(super) fn text(ticket_id: &str, spec: &str, task: &Task, resumed: bool) -> S
                 block("paths", paths)
             );
             for (path, content) in originals {
-                let _ = write!(text, "\nBefore, `{path}` was exactly this:\n\n{}", block("file", content));
+                let _ = write!(
+                    text,
+                    "\nBefore, `{path}` was exactly this:\n\n{}",
+                    block("file", content)
+                );
             }
         }
         Task::Repair(report) => {
@@ -99,9 +106,27 @@ mod tests {
         let all = [
             text("FL-1", spec, &Task::Implement, false),
             text("FL-1", spec, &Task::Implement, true),
-            text("FL-1", spec, &Task::MendScope { paths: "src/b.js\nnew\n".into(), originals }, false),
-            text("FL-1", spec, &Task::Repair("# QA report\n\nfailed".into()), false),
-            text("FL-1", spec, &Task::ChangesRequested("Name it better.".into()), false),
+            text(
+                "FL-1",
+                spec,
+                &Task::MendScope {
+                    paths: "src/b.js\nnew\n".into(),
+                    originals,
+                },
+                false,
+            ),
+            text(
+                "FL-1",
+                spec,
+                &Task::Repair("# QA report\n\nfailed".into()),
+                false,
+            ),
+            text(
+                "FL-1",
+                spec,
+                &Task::ChangesRequested("Name it better.".into()),
+                false,
+            ),
         ];
         golden("prompts.md", &all.join("\n##########\n\n"));
     }

@@ -28,7 +28,9 @@ impl RunRecord {
     /// The record at `path`; an empty one if there is none.
     pub(super) fn load(path: &Path) -> Result<Self, StepError> {
         let failed = |problem: &dyn std::fmt::Display| {
-            StepError::step(format!("the record of the agent's run cannot be read: {problem}"))
+            StepError::step(format!(
+                "the record of the agent's run cannot be read: {problem}"
+            ))
         };
         match fs::read(path) {
             Ok(content) => serde_json::from_slice(&content).map_err(|error| failed(&error)),
@@ -47,7 +49,9 @@ impl RunRecord {
             Ok(())
         };
         write().map_err(|error| {
-            StepError::step(format!("the record of the agent's run cannot be written: {error}"))
+            StepError::step(format!(
+                "the record of the agent's run cannot be written: {error}"
+            ))
         })
     }
 }
@@ -61,7 +65,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run-1.json");
         assert_eq!(RunRecord::load(&path).unwrap(), RunRecord::default());
-        let record = RunRecord { started: true, seconds: 7, final_text: Some("done".into()), ..RunRecord::default() };
+        let record = RunRecord {
+            started: true,
+            seconds: 7,
+            final_text: Some("done".into()),
+            ..RunRecord::default()
+        };
         record.store(&path).unwrap();
         assert_eq!(RunRecord::load(&path).unwrap(), record);
         fs::write(&path, "{").unwrap();

@@ -3,16 +3,15 @@
 use chrono::DateTime;
 use sallyport_ledger::agent_logs;
 use sallyport_test_support::scripted_model::{AgentStep, Scenario};
-use sallyport_workflows::{
-    activities::StepKey,
-    spec::SpecRef,
-    ticket::TicketSummary,
-};
+use sallyport_workflows::{activities::StepKey, spec::SpecRef, ticket::TicketSummary};
 
 use super::*;
 use crate::testing::{House, spec_for};
 
-const FILES: &[(&str, &str)] = &[("src/a.js", "export const a = 1;\n"), ("src/b.js", "export const b = 1;\n")];
+const FILES: &[(&str, &str)] = &[
+    ("src/a.js", "export const a = 1;\n"),
+    ("src/b.js", "export const b = 1;\n"),
+];
 
 /// A house whose ticket was approved and laid out.
 struct Scene {
@@ -27,14 +26,33 @@ impl Scene {
         let house = House::new(FILES, scenario).await;
         let base = house.origin.head("main").await;
         let (spec, policy) = house.approve(&spec_for(&["src/a.js"]), &base).await;
-        let mirror = house.context.mirrors.fetch(house.origin.url()).await.unwrap();
-        checkout::prepare(mirror.git(), &Workspace::of(&house.context.data_dir, &house.ticket), &base).await.unwrap();
-        Self { house, spec, policy, mirror }
+        let mirror = house
+            .context
+            .mirrors
+            .fetch(house.origin.url())
+            .await
+            .unwrap();
+        checkout::prepare(
+            mirror.git(),
+            &Workspace::of(&house.context.data_dir, &house.ticket),
+            &base,
+        )
+        .await
+        .unwrap();
+        Self {
+            house,
+            spec,
+            policy,
+            mirror,
+        }
     }
 
     fn input(&self, sequence: u64, task: AgentTask) -> RunAgent {
         RunAgent {
-            key: StepKey { ticket: self.house.ticket.clone(), sequence },
+            key: StepKey {
+                ticket: self.house.ticket.clone(),
+                sequence,
+            },
             summary: TicketSummary {
                 title: "t".into(),
                 url: "https://flux-lens.example.com/tickets/FL-1".into(),
@@ -55,11 +73,22 @@ impl Scene {
 
     async fn run(&self, input: &RunAgent) -> Result<AgentRun, RunEnd> {
         let (heartbeat, _watched) = watch::channel(AgentHeartbeat::default());
-        run_agent(&self.house.context, input, heartbeat, CancellationToken::new()).await
+        run_agent(
+            &self.house.context,
+            input,
+            heartbeat,
+            CancellationToken::new(),
+        )
+        .await
     }
 
     async fn text(&self, reference: &ObjectRef) -> String {
-        self.house.context.objects.get_text(reference).await.unwrap()
+        self.house
+            .context
+            .objects
+            .get_text(reference)
+            .await
+            .unwrap()
     }
 }
 
@@ -75,24 +104,47 @@ async fn a_run_ends_in_a_commit_and_is_not_made_twice() {
     let scene = Scene::new(Scenario::new().run(good_steps())).await;
     let input = scene.input(4, AgentTask::Implement);
     let run = scene.run(&input).await.unwrap();
-    let AgentResult::Committed { commit, diff, files } = &run.result else {
+    let AgentResult::Committed {
+        commit,
+        diff,
+        files,
+    } = &run.result
+    else {
         panic!("{:?}", run.result);
     };
     assert_eq!(*files, 1);
     assert!(scene.text(diff).await.contains("+export const a = 2;"));
     assert_eq!(run.summary, "I changed a to 2.");
-    assert!(run.usage.requests == 2 && run.usage.cost_micro_usd > 0, "{:?}", run.usage);
-    let message = scene.mirror.git().run("log").arguments(["-1", "--format=%B%P", commit]).text().await.unwrap();
+    assert!(
+        run.usage.requests == 2 && run.usage.cost_micro_usd > 0,
+        "{:?}",
+        run.usage
+    );
+    let message = scene
+        .mirror
+        .git()
+        .run("log")
+        .arguments(["-1", "--format=%B%P", commit])
+        .text()
+        .await
+        .unwrap();
     assert_eq!(
         message,
         format!(
-            "FL-1: Fix it\n\nTicket: FL-1 https://flux-lens.example.com/tickets/FL-1\nSpec-Revision: {}\n\n{}",
+            "FL-1: Fix it\n\nTicket: FL-1 https://flux-lens.example.com/tickets/FL-1\nSpec-Revision: {}\n{}",
             scene.spec.revision, scene.spec.base_commit
         )
     );
     let ticket = scene.house.ticket.ledger_id();
-    let lines = agent_logs::page(&scene.house.context.database, ticket, 0, 100).await.unwrap();
-    assert!(lines.iter().any(|line| line.path.as_deref() == Some("src/a.js")), "{lines:?}");
+    let lines = agent_logs::page(&scene.house.context.database, ticket, 0, 100)
+        .await
+        .unwrap();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.path.as_deref() == Some("src/a.js")),
+        "{lines:?}"
+    );
 
     // The answer was lost on its way to Temporal: the same step again asks no model.
     let asked = scene.house.model.requests().len();
@@ -104,25 +156,46 @@ async fn a_run_ends_in_a_commit_and_is_not_made_twice() {
 async fn what_is_out_of_scope_is_told_to_the_agent_which_mends_it() {
     let scenario = Scenario::new()
         .run([
-            AgentStep::say("Both.").edit("src/a.js", "a = 1", "a = 2").bash("echo 'export const b = 7;' > src/b.js; touch extra"),
+            AgentStep::say("Both.")
+                .edit("src/a.js", "a = 1", "a = 2")
+                .bash("echo 'export const b = 7;' > src/b.js; touch extra"),
             AgentStep::say("Done."),
         ])
         .run_when(
-            &["out of scope", "`src/b.js` was exactly this", "export const b = 1;"],
+            &[
+                "out of scope",
+                "`src/b.js` was exactly this",
+                "export const b = 1;",
+            ],
             [
                 AgentStep::say("Back.").bash("rm extra; echo 'export const b = 1;' > src/b.js"),
                 AgentStep::say("Mended."),
             ],
         );
     let scene = Scene::new(scenario).await;
-    let first = scene.run(&scene.input(4, AgentTask::Implement)).await.unwrap();
-    let AgentResult::OutOfScope { paths, count, first } = first.result else {
+    let first = scene
+        .run(&scene.input(4, AgentTask::Implement))
+        .await
+        .unwrap();
+    let AgentResult::OutOfScope {
+        paths,
+        count,
+        first,
+    } = first.result
+    else {
         panic!("{:?}", first.result);
     };
     assert_eq!((count, first.as_str()), (2, "extra"));
     assert_eq!(scene.text(&paths).await, "extra\nsrc/b.js\n");
-    let second = scene.run(&scene.input(5, AgentTask::MendScope { paths })).await.unwrap();
-    assert!(matches!(second.result, AgentResult::Committed { files: 1, .. }), "{:?}", second.result);
+    let second = scene
+        .run(&scene.input(5, AgentTask::MendScope { paths }))
+        .await
+        .unwrap();
+    assert!(
+        matches!(second.result, AgentResult::Committed { files: 1, .. }),
+        "{:?}",
+        second.result
+    );
     assert_eq!(second.summary, "Mended.");
 }
 
@@ -133,40 +206,69 @@ async fn a_run_that_was_cut_off_goes_on_and_pays_for_both_tries() {
     let input = scene.input(4, AgentTask::Implement);
     let (heartbeat, mut watched) = watch::channel(AgentHeartbeat::default());
     let cancel = CancellationToken::new();
-    let (cut, ()) = tokio::join!(run_agent(&scene.house.context, &input, heartbeat, cancel.clone()), async {
-        let limit = Duration::from_secs(60);
-        scene.house.model.wait_until_held("door", limit).await.unwrap();
-        watched.wait_for(|heartbeat| heartbeat.tokens > 0 && heartbeat.tool_calls == 1).await.unwrap();
-        cancel.cancel();
-    });
+    let (cut, ()) = tokio::join!(
+        run_agent(&scene.house.context, &input, heartbeat, cancel.clone()),
+        async {
+            let limit = Duration::from_secs(60);
+            scene
+                .house
+                .model
+                .wait_until_held("door", limit)
+                .await
+                .unwrap();
+            watched
+                .wait_for(|heartbeat| heartbeat.tokens > 0 && heartbeat.tool_calls == 1)
+                .await
+                .unwrap();
+            cancel.cancel();
+        }
+    );
     assert_eq!(cut, Err(RunEnd::Cancelled));
-    let record = Workspace::of(&scene.house.context.data_dir, &scene.house.ticket).root().join("run-4.json");
+    let record = Workspace::of(&scene.house.context.data_dir, &scene.house.ticket)
+        .root()
+        .join("run-4.json");
     let spent = RunRecord::load(&record).unwrap();
     assert!(spent.started && spent.final_text.is_none() && spent.usage.requests >= 1);
 
     scene.house.model.release("door");
     let run = scene.run(&input).await.unwrap();
-    assert!(matches!(run.result, AgentResult::Committed { .. }), "{:?}", run.result);
+    assert!(
+        matches!(run.result, AgentResult::Committed { .. }),
+        "{:?}",
+        run.result
+    );
     assert!(run.usage.requests > spent.usage.requests);
     assert!(run.usage.cost_micro_usd > spent.usage.cost_micro_usd);
     let last = scene.house.model.requests().pop().unwrap();
-    assert!(last.body.to_string().contains("You were interrupted"), "{}", last.body);
+    assert!(
+        last.body.to_string().contains("You were interrupted"),
+        "{}",
+        last.body
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_and_tampering_are_final_before_anything_runs() {
     let scene = Scene::new(Scenario::new().run(good_steps())).await;
-    let spent = RunRecord { started: true, seconds: 200, ..RunRecord::default() };
-    let root = Workspace::of(&scene.house.context.data_dir, &scene.house.ticket).root().to_owned();
+    let spent = RunRecord {
+        started: true,
+        seconds: 200,
+        ..RunRecord::default()
+    };
+    let root = Workspace::of(&scene.house.context.data_dir, &scene.house.ticket)
+        .root()
+        .to_owned();
     spent.store(&root.join("run-4.json")).unwrap();
     let mut poor = scene.input(5, AgentTask::Implement);
     poor.tokens_left = 0;
     let mut changed = scene.input(6, AgentTask::Implement);
     changed.spec.base_commit = "0".repeat(40);
     let late = scene.input(4, AgentTask::Implement);
-    for (input, expected) in
-        [(late, kind::AGENT_TIMEOUT), (poor, kind::BUDGET), (changed, kind::SPEC_CHANGED)]
-    {
+    for (input, expected) in [
+        (late, kind::AGENT_TIMEOUT),
+        (poor, kind::BUDGET),
+        (changed, kind::SPEC_CHANGED),
+    ] {
         match scene.run(&input).await {
             Err(RunEnd::Failed(error)) => {
                 assert_eq!(error.kind(), expected, "{error}");
@@ -177,6 +279,12 @@ async fn limits_and_tampering_are_final_before_anything_runs() {
     }
     assert!(scene.house.model.requests().is_empty());
     checkout::remove(&root).await.unwrap();
-    let gone = scene.run(&scene.input(7, AgentTask::Implement)).await.unwrap_err();
-    assert!(matches!(&gone, RunEnd::Failed(error) if error.kind() == kind::WORKSPACE_LOST), "{gone:?}");
+    let gone = scene
+        .run(&scene.input(7, AgentTask::Implement))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&gone, RunEnd::Failed(error) if error.kind() == kind::WORKSPACE_LOST),
+        "{gone:?}"
+    );
 }

@@ -133,7 +133,11 @@ impl LocalForge {
     }
 
     /// The commit on the base branch that holds `head`, if it is there, whoever merged it.
-    async fn merged_as(&self, row: &PullRequestRow, head: &str) -> Result<Option<String>, ForgeError> {
+    async fn merged_as(
+        &self,
+        row: &PullRequestRow,
+        head: &str,
+    ) -> Result<Option<String>, ForgeError> {
         let Some(base) = self.head(&row.base_branch).await? else {
             return Ok(None);
         };
@@ -149,14 +153,23 @@ impl LocalForge {
         let merge = line.lines().find_map(|line| {
             let mut commits = line.split(' ');
             let commit = commits.next()?;
-            commits.skip(1).any(|parent| parent == head).then(|| commit.to_owned())
+            commits
+                .skip(1)
+                .any(|parent| parent == head)
+                .then(|| commit.to_owned())
         });
         Ok(Some(merge.unwrap_or(base)))
     }
 
-    async fn settle(&self, change: Change<'_>, by: &str, commit: &str) -> Result<String, ForgeError> {
+    async fn settle(
+        &self,
+        change: Change<'_>,
+        by: &str,
+        commit: &str,
+    ) -> Result<String, ForgeError> {
         let workflow = change.ticket.ledger_id();
-        let row = pull_requests::set_merged(&self.database, workflow, by, change.at, commit).await?;
+        let row =
+            pull_requests::set_merged(&self.database, workflow, by, change.at, commit).await?;
         Ok(row.merge_commit.unwrap_or_else(|| commit.to_owned()))
     }
 
@@ -183,13 +196,17 @@ impl LocalForge {
         }
         for _ in 0..MERGE_TRIES {
             let Some(base) = self.head(&row.base_branch).await? else {
-                return Ok(refused(&format!("there is no branch {} any more", row.base_branch)));
+                return Ok(refused(&format!(
+                    "there is no branch {} any more",
+                    row.base_branch
+                )));
             };
             let tree = match self.merged_tree(&base, head).await? {
                 Ok(tree) => tree,
                 Err(conflict) => return Ok(refused(&conflict)),
             };
-            let message = text::merge_message(change.ticket, change.pull_request, &row.title, change.by);
+            let message =
+                text::merge_message(change.ticket, change.pull_request, &row.title, change.by);
             let commit = signed(self.git.run("commit-tree"), &self.author, change.at)
                 .arguments(["-p", &base, "-p", head, &tree])
                 .input(message.into_bytes())
@@ -207,11 +224,18 @@ impl LocalForge {
                 return Ok(MergeResult::Merged { commit });
             }
         }
-        Ok(refused(&format!("others kept moving the branch {}; try again", row.base_branch)))
+        Ok(refused(&format!(
+            "others kept moving the branch {}; try again",
+            row.base_branch
+        )))
     }
 
     /// The tree of both sides together, or why there is none.
-    async fn merged_tree(&self, base: &str, head: &str) -> Result<Result<String, String>, GitError> {
+    async fn merged_tree(
+        &self,
+        base: &str,
+        head: &str,
+    ) -> Result<Result<String, String>, GitError> {
         // Attributes in the tree could ask for another way to merge. With the empty tree as their source there are none.
         let no_attributes = self
             .git
@@ -223,12 +247,22 @@ impl LocalForge {
             .git
             .run("merge-tree")
             .variable("GIT_ATTR_SOURCE", no_attributes)
-            .arguments(["--write-tree", "--no-messages", "--name-only", "-z", base, head])
+            .arguments([
+                "--write-tree",
+                "--no-messages",
+                "--name-only",
+                "-z",
+                base,
+                head,
+            ])
             // 1: conflicts.
             .allow(&[1])
             .answer()
             .await?;
-        let mut fields = answer.output.split(|byte| *byte == 0).filter(|field| !field.is_empty());
+        let mut fields = answer
+            .output
+            .split(|byte| *byte == 0)
+            .filter(|field| !field.is_empty());
         let tree = readable(fields.next().unwrap_or_default());
         if answer.code == 0 {
             return Ok(Ok(tree));
@@ -257,7 +291,10 @@ impl Forge for LocalForge {
         Box::pin(self.push(mirror, branch, commit))
     }
 
-    fn open<'a>(&'a self, proposal: &'a Proposal<'a>) -> BoxFuture<'a, Result<PullRequest, ForgeError>> {
+    fn open<'a>(
+        &'a self,
+        proposal: &'a Proposal<'a>,
+    ) -> BoxFuture<'a, Result<PullRequest, ForgeError>> {
         Box::pin(async move {
             let new = NewPullRequest {
                 ticket: proposal.ticket.clone(),
@@ -283,13 +320,16 @@ impl Forge for LocalForge {
             let row = self.row(change.ticket).await?;
             // Merged wins, whoever did it.
             if row.state == PullRequestState::Open
-                && let Some(commit) = self.merged_as(&row, &change.pull_request.head_commit).await?
+                && let Some(commit) = self
+                    .merged_as(&row, &change.pull_request.head_commit)
+                    .await?
             {
                 let commit = self.settle(change, SOMEBODY, &commit).await?;
                 return Ok(CloseResult::Merged { commit });
             }
             let workflow = change.ticket.ledger_id();
-            let row = pull_requests::set_closed(&self.database, workflow, change.by, change.at).await?;
+            let row =
+                pull_requests::set_closed(&self.database, workflow, change.by, change.at).await?;
             Ok(match row.merge_commit {
                 Some(commit) => CloseResult::Merged { commit },
                 None => CloseResult::Closed,
@@ -300,7 +340,8 @@ impl Forge for LocalForge {
     fn reopen<'a>(&'a self, change: Change<'a>) -> BoxFuture<'a, Result<(), ForgeError>> {
         Box::pin(async move {
             let workflow = change.ticket.ledger_id();
-            let row = pull_requests::set_reopened(&self.database, workflow, change.by, change.at).await?;
+            let row =
+                pull_requests::set_reopened(&self.database, workflow, change.by, change.at).await?;
             if row.state == PullRequestState::Merged {
                 return Err(ForgeError::WrongState {
                     number: row.number,

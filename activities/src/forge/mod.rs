@@ -16,7 +16,12 @@ use sallyport_workflows::{
     ticket::TicketKey,
 };
 
-use crate::{failure::{StepError, scrub}, git::GitError, mirror::Mirror, workspace::diff::Signature};
+use crate::{
+    failure::{StepError, scrub},
+    git::GitError,
+    mirror::Mirror,
+    workspace::diff::Signature,
+};
 
 /// The longest reason that a refusal keeps, in characters.
 pub const MAXIMUM_REASON: usize = 300;
@@ -25,7 +30,9 @@ pub const MAXIMUM_REASON: usize = 300;
 #[derive(Debug, thiserror::Error)]
 pub enum ForgeError {
     /// No forge is known for a URL.
-    #[error("no forge is known for {url}; so far only repositories on this machine are, as `file:///path/to/bare.git`")]
+    #[error(
+        "no forge is known for {url}; so far only repositories on this machine are, as `file:///path/to/bare.git`"
+    )]
     UnknownForge {
         /// The URL, without credentials.
         url: String,
@@ -39,7 +46,9 @@ pub enum ForgeError {
         reason: String,
     },
     /// The branch holds commits that are not ours.
-    #[error("the branch {branch} holds {head}, which is not ours; move it away on the forge, then retry")]
+    #[error(
+        "the branch {branch} holds {head}, which is not ours; move it away on the forge, then retry"
+    )]
     Diverged {
         /// The branch.
         branch: String,
@@ -118,7 +127,10 @@ pub trait Forge: Send + Sync {
     ) -> BoxFuture<'a, Result<(), ForgeError>>;
 
     /// Opens the ticket's pull request, or brings the open one up to date.
-    fn open<'a>(&'a self, proposal: &'a Proposal<'a>) -> BoxFuture<'a, Result<PullRequest, ForgeError>>;
+    fn open<'a>(
+        &'a self,
+        proposal: &'a Proposal<'a>,
+    ) -> BoxFuture<'a, Result<PullRequest, ForgeError>>;
 
     /// Merges exactly the head that was decided about. Merged already is success.
     fn merge<'a>(&'a self, change: Change<'a>) -> BoxFuture<'a, Result<MergeResult, ForgeError>>;

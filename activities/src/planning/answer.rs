@@ -42,9 +42,7 @@ struct DraftFile {
 /// The schema that the model's vendor holds the answer to. Only keywords that all vendors take.
 pub fn schema() -> Value {
     let text = |description: &str| json!({"type": "string", "description": description});
-    let list = |description: &str| {
-        json!({"type": "array", "items": {"type": "string"}, "description": description})
-    };
+    let list = |description: &str| json!({"type": "array", "items": {"type": "string"}, "description": description});
     json!({
         "type": "object",
         "additionalProperties": false,
@@ -155,7 +153,9 @@ fn check_files(
     }
     if drafts.len() > MAXIMUM_FILES {
         let count = drafts.len();
-        return Err(format!("`files` has {count} entries; at most {MAXIMUM_FILES} are allowed"));
+        return Err(format!(
+            "`files` has {count} entries; at most {MAXIMUM_FILES} are allowed"
+        ));
     }
     let mut files: BTreeMap<RepositoryPath, SpecFile> = BTreeMap::new();
     for draft in drafts {
@@ -217,7 +217,8 @@ pub(crate) mod tests {
         let many: Vec<Value> = (0..101)
             .map(|number| json!({"path": format!("f{number}"), "change": "create", "reason": "r"}))
             .collect();
-        let file = |path: &str, change: &str| json!([{"path": path, "change": change, "reason": "r"}]);
+        let file =
+            |path: &str, change: &str| json!([{"path": path, "change": change, "reason": "r"}]);
         for (key, value, words) in [
             ("title", json!(" "), "title"),
             ("plan", json!([]), "plan"),

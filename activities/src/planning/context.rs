@@ -168,12 +168,15 @@ fn words(ticket: &str) -> Vec<String> {
         .filter(|word| (4..=60).contains(&word.len()) && !word.chars().all(|c| c.is_numeric()))
         .filter(|word| seen.insert(word.to_lowercase()))
         .collect();
-    let looks_like_code = |word: &str| {
-        word.contains('_') || word.chars().skip(1).any(|letter| letter.is_uppercase())
-    };
+    let looks_like_code =
+        |word: &str| word.contains('_') || word.chars().skip(1).any(|letter| letter.is_uppercase());
     // The sort is stable: within each half the ticket's order stays.
     words.sort_by_key(|word| !looks_like_code(word));
-    words.into_iter().take(MAXIMUM_WORDS).map(str::to_owned).collect()
+    words
+        .into_iter()
+        .take(MAXIMUM_WORDS)
+        .map(str::to_owned)
+        .collect()
 }
 
 async fn files_with(mirror: &Mirror, commit: &str, word: &str) -> Result<Vec<String>, GitError> {
@@ -190,7 +193,12 @@ async fn files_with(mirror: &Mirror, commit: &str, word: &str) -> Result<Vec<Str
     Ok(answer
         .output
         .split(|byte| *byte == 0)
-        .filter_map(|name| str::from_utf8(name).ok()?.strip_prefix(&prefix).map(str::to_owned))
+        .filter_map(|name| {
+            str::from_utf8(name)
+                .ok()?
+                .strip_prefix(&prefix)
+                .map(str::to_owned)
+        })
         .collect())
 }
 
@@ -201,8 +209,20 @@ mod tests {
 
     #[test]
     fn names_in_code_come_first() {
-        let found = words("The parser fails: parseDuration(\"1m\") throws DurationError, see parse_all, the parser and 12345");
-        assert_eq!(found, ["parseDuration", "DurationError", "parse_all", "parser", "fails", "throws"]);
+        let found = words(
+            "The parser fails: parseDuration(\"1m\") throws DurationError, see parse_all, the parser and 12345",
+        );
+        assert_eq!(
+            found,
+            [
+                "parseDuration",
+                "DurationError",
+                "parse_all",
+                "parser",
+                "fails",
+                "throws"
+            ]
+        );
     }
 
     #[tokio::test]
@@ -219,12 +239,24 @@ mod tests {
         ])
         .await;
         let folder = tempfile::tempdir().unwrap();
-        let mirror = Mirrors::new(folder.path()).fetch(origin.url()).await.unwrap();
+        let mirror = Mirrors::new(folder.path())
+            .fetch(origin.url())
+            .await
+            .unwrap();
         let head = mirror.head("main").await.unwrap();
-        let context = gather(&mirror, &head, "parseDuration throws; see src/parse.js").await.unwrap();
-        let shown: Vec<_> = context.contents.iter().map(|(path, _)| path.as_str()).collect();
+        let context = gather(&mirror, &head, "parseDuration throws; see src/parse.js")
+            .await
+            .unwrap();
+        let shown: Vec<_> = context
+            .contents
+            .iter()
+            .map(|(path, _)| path.as_str())
+            .collect();
         assert_eq!(shown, ["README.md", "src/parse.js", "test/parse.test.js"]);
-        assert_eq!(context.contents[1].1, "export function parseDuration() {}\n");
+        assert_eq!(
+            context.contents[1].1,
+            "export function parseDuration() {}\n"
+        );
         assert_eq!(context.existing.len(), 6);
         assert!(context.list.contains("src/binary.dat\n"));
     }
@@ -232,7 +264,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_shown_is_bounded() {
         let content = "common words ".repeat(600);
-        let names: Vec<String> = (0..2000).map(|number| format!("folder/a-rather-long-name-{number:04}.txt")).collect();
+        let names: Vec<String> = (0..2000)
+            .map(|number| format!("folder/a-rather-long-name-{number:04}.txt"))
+            .collect();
         let mut files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
         for name in ["a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9"] {
             files.push((name, &content));
@@ -240,12 +274,24 @@ mod tests {
         // One process for each file would take too long here.
         let origin = Origin::new(&files[1980..]).await;
         let folder = tempfile::tempdir().unwrap();
-        let mirror = Mirrors::new(folder.path()).fetch(origin.url()).await.unwrap();
+        let mirror = Mirrors::new(folder.path())
+            .fetch(origin.url())
+            .await
+            .unwrap();
         let head = mirror.head("main").await.unwrap();
         let context = gather(&mirror, &head, "common words").await.unwrap();
         let bytes: usize = context.contents.iter().map(|(_, text)| text.len()).sum();
-        assert!(bytes <= CONTENT_BUDGET && bytes > CONTENT_BUDGET / 2, "{bytes}");
-        let all: Vec<_> = names.iter().map(|path| TreeFile { path: path.clone(), bytes: 0 }).collect();
+        assert!(
+            bytes <= CONTENT_BUDGET && bytes > CONTENT_BUDGET / 2,
+            "{bytes}"
+        );
+        let all: Vec<_> = names
+            .iter()
+            .map(|path| TreeFile {
+                path: path.clone(),
+                bytes: 0,
+            })
+            .collect();
         let listed = list(&all);
         assert!(listed.len() < LIST_BUDGET + 100 && listed.ends_with(" more\n"));
     }

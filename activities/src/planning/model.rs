@@ -6,9 +6,7 @@ use futures::future::BoxFuture;
 use genai::{
     Client, ModelIden, ServiceTarget,
     adapter::AdapterKind,
-    chat::{
-        ChatMessage, ChatOptions, ChatRequest, ChatResponse, ChatResponseFormat, JsonSpec,
-    },
+    chat::{ChatMessage, ChatOptions, ChatRequest, ChatResponse, ChatResponseFormat, JsonSpec},
     resolver::{AuthData, Endpoint},
     webc,
 };
@@ -62,7 +60,9 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
     /// The vendor will refuse the same request again.
-    #[error("the model's vendor refused the planner's request ({status}): {reason}; check [model] in sallyport.toml")]
+    #[error(
+        "the model's vendor refused the planner's request ({status}): {reason}; check [model] in sallyport.toml"
+    )]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -161,9 +161,7 @@ impl GenaiPlanner {
     }
 
     fn problem(&self, error: &genai::Error) -> ModelError {
-        let clean = |text: &str| {
-            shorten(&scrub(&without_secret(text, &self.config.api_key)), 300)
-        };
+        let clean = |text: &str| shorten(&scrub(&without_secret(text, &self.config.api_key)), 300);
         let Some(status) = error.status() else {
             return ModelError::Unreachable {
                 reason: clean(&unreachable_reason(error)),
@@ -325,13 +323,20 @@ mod tests {
     }
 
     fn conversation() -> Vec<Turn> {
-        vec![Turn::System("You plan.".into()), Turn::User("Plan it.".into())]
+        vec![
+            Turn::System("You plan.".into()),
+            Turn::User("Plan it.".into()),
+        ]
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn both_vendors_answer_with_what_was_asked_for_and_what_it_cost() {
         let mut answer = PlanAnswer::json(good());
-        answer.usage = Some(ScriptedUsage { input: 1000, output: 200, cached: 400 });
+        answer.usage = Some(ScriptedUsage {
+            input: 1000,
+            output: 200,
+            cached: 400,
+        });
         let model = ScriptedModel::start(Scenario::new().plan([answer]), "key").unwrap();
         for vendor in [Vendor::Anthropic, Vendor::OpenAi] {
             let planner = planner(&model, vendor, "key");
@@ -340,7 +345,12 @@ mod tests {
             assert!(!answer.cut);
             let usage = answer.usage;
             assert_eq!(
-                (usage.requests, usage.input_tokens, usage.output_tokens, usage.cache_read_tokens),
+                (
+                    usage.requests,
+                    usage.input_tokens,
+                    usage.output_tokens,
+                    usage.cache_read_tokens
+                ),
                 (1, 600, 200, 400),
                 "{vendor:?}"
             );
@@ -351,10 +361,17 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_wrong_key_is_final_and_shown_nowhere() {
-        let model = ScriptedModel::start(Scenario::new().plan([PlanAnswer::json(good())]), "key").unwrap();
+        let model =
+            ScriptedModel::start(Scenario::new().plan([PlanAnswer::json(good())]), "key").unwrap();
         for vendor in [Vendor::Anthropic, Vendor::OpenAi] {
-            let error = planner(&model, vendor, "hush-hush").ask(&conversation(), &schema()).await.unwrap_err();
-            assert!(matches!(error, ModelError::Refused { status: 401, .. }), "{error}");
+            let error = planner(&model, vendor, "hush-hush")
+                .ask(&conversation(), &schema())
+                .await
+                .unwrap_err();
+            assert!(
+                matches!(error, ModelError::Refused { status: 401, .. }),
+                "{error}"
+            );
             assert!(!format!("{error} {error:?}").contains("hush-hush"));
         }
     }
@@ -375,9 +392,18 @@ mod tests {
             config.base_url = base.to_owned();
             base_url(&config)
         };
-        assert_eq!(address(Vendor::Anthropic, "http://h").unwrap(), "http://h/v1/");
-        assert_eq!(address(Vendor::OpenAi, "http://h/v1").unwrap(), "http://h/v1/");
-        assert_eq!(address(Vendor::OpenAi, "http://h/openai/").unwrap(), "http://h/openai/");
+        assert_eq!(
+            address(Vendor::Anthropic, "http://h").unwrap(),
+            "http://h/v1/"
+        );
+        assert_eq!(
+            address(Vendor::OpenAi, "http://h/v1").unwrap(),
+            "http://h/v1/"
+        );
+        assert_eq!(
+            address(Vendor::OpenAi, "http://h/openai/").unwrap(),
+            "http://h/openai/"
+        );
         assert!(address(Vendor::OpenAi, "h").is_err());
     }
 }

@@ -10,7 +10,11 @@ use sallyport_workflows::spec::{FileChange, Spec};
 
 /// The text of `spec` for the ticket `ticket_id`.
 pub fn spec_markdown(ticket_id: &str, spec: &Spec) -> String {
-    let mut text = format!("# Ticket {}: {}\n", one_line(ticket_id), one_line(&spec.title));
+    let mut text = format!(
+        "# Ticket {}: {}\n",
+        one_line(ticket_id),
+        one_line(&spec.title)
+    );
     section(&mut text, "Problem statement", &quoted(&spec.problem));
     section(&mut text, "Proposed solution", &quoted(&spec.solution));
     let files: String = spec
@@ -34,9 +38,17 @@ pub fn spec_markdown(ticket_id: &str, spec: &Spec) -> String {
     }
     section(&mut text, "Implementation plan", &steps);
     section(&mut text, "Testing strategy", &list("- ", &spec.testing));
-    section(&mut text, "Verification checklist", &list("- [ ] ", &spec.checklist));
+    section(
+        &mut text,
+        "Verification checklist",
+        &list("- [ ] ", &spec.checklist),
+    );
     section(&mut text, "Risks and mitigations", &list("- ", &spec.risks));
-    section(&mut text, "Confidence", &format!("{} %\n", percent(spec.confidence)));
+    section(
+        &mut text,
+        "Confidence",
+        &format!("{} %\n", percent(spec.confidence)),
+    );
     text
 }
 
@@ -47,23 +59,34 @@ pub fn percent(share: f64) -> u8 {
 }
 
 fn section(text: &mut String, title: &str, content: &str) {
-    let content = if content.is_empty() { "None.\n" } else { content };
+    let content = if content.is_empty() {
+        "None.\n"
+    } else {
+        content
+    };
     let _ = write!(text, "\n## {title}\n\n{content}");
 }
 
 fn list(bullet: &str, items: &[String]) -> String {
-    items.iter().map(|item| format!("{bullet}{}\n", one_line(item))).collect()
+    items
+        .iter()
+        .map(|item| format!("{bullet}{}\n", one_line(item)))
+        .collect()
 }
 
 /// `text` in one line, as words and nothing else at its beginning.
 pub fn one_line(text: &str) -> String {
-    let visible: String = visible(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    let visible: String = visible(text)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     let first_word = visible.split(' ').next().unwrap_or_default();
     let numbered = first_word
         .strip_suffix(['.', ')'])
         .is_some_and(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()));
     // What would begin a heading, a quotation, a list, a table or HTML.
-    if visible.starts_with(['#', '>', '-', '+', '*', '|', '=', '~', '<']) && !is_emphasis(&visible) {
+    if visible.starts_with(['#', '>', '-', '+', '*', '|', '=', '~', '<']) && !is_emphasis(&visible)
+    {
         return format!("\\{visible}");
     }
     if numbered {
@@ -87,7 +110,11 @@ pub fn quoted(text: &str) -> String {
         .lines()
         .map(|line| {
             let line = line.trim_end();
-            if line.is_empty() { ">\n".to_owned() } else { format!("> {line}\n") }
+            if line.is_empty() {
+                ">\n".to_owned()
+            } else {
+                format!("> {line}\n")
+            }
         })
         .collect()
 }
@@ -101,11 +128,18 @@ pub fn code(text: &str) -> String {
         .max()
         .unwrap_or(0);
     let fence = "`".repeat(longest + 1);
-    if longest > 0 { format!("{fence} {text} {fence}") } else { format!("{fence}{text}{fence}") }
+    if longest > 0 {
+        format!("{fence} {text} {fence}")
+    } else {
+        format!("{fence}{text}{fence}")
+    }
 }
 
 fn one_line_of_code(text: &str) -> String {
-    visible(text).split_whitespace().collect::<Vec<_>>().join(" ")
+    visible(text)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Without control characters and without what turns the direction of writing or shows nothing at all; a comment of HTML,
@@ -165,7 +199,11 @@ mod tests {
         hostile.title = evil.into();
         hostile.problem = evil.into();
         hostile.files[0].reason = evil.into();
-        hostile.plan = vec!["## Files to modify".into(), "1. x".into(), "- [x] done".into()];
+        hostile.plan = vec![
+            "## Files to modify".into(),
+            "1. x".into(),
+            "- [x] done".into(),
+        ];
         hostile.checklist = vec![evil.into()];
         golden("spec-hostile.md", &spec_markdown("FL-1\n# x", &hostile));
     }
@@ -194,6 +232,8 @@ mod tests {
     }
 
     fn headings(text: &str) -> impl Iterator<Item = String> {
-        text.lines().filter(|line| line.starts_with('#') || line.starts_with("```")).map(str::to_owned)
+        text.lines()
+            .filter(|line| line.starts_with('#') || line.starts_with("```"))
+            .map(str::to_owned)
     }
 }

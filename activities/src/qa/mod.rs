@@ -155,46 +155,85 @@ mod tests {
     use sallyport_workflows::ticket::TicketKey;
 
     use super::*;
-    use crate::{mirror::Mirrors, testing::{Origin, reachable_folder, tools}};
+    use crate::{
+        mirror::Mirrors,
+        testing::{Origin, reachable_folder, tools},
+    };
 
     fn gate(name: &str, command: &str, required: bool, timeout_seconds: u64) -> QualityGate {
-        QualityGate { name: name.into(), command: command.into(), required, timeout_seconds }
+        QualityGate {
+            name: name.into(),
+            command: command.into(),
+            required,
+            timeout_seconds,
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn gates_run_on_the_commit_and_nothing_else() {
-        let origin = Origin::new(&[("value.txt", "committed\n"), ("test.mjs", "process.exit(0)")]).await;
+        let origin = Origin::new(&[
+            ("value.txt", "committed\n"),
+            ("test.mjs", "process.exit(0)"),
+        ])
+        .await;
         let folder = reachable_folder();
         let sandbox = Sandbox::open(&tools(), &folder.path().join("kit")).unwrap();
-        let objects = Objects::open(&ObjectsConfig { path: folder.path().join("objects") }).unwrap();
-        let mirror = Mirrors::new(folder.path().join("m")).fetch(origin.url()).await.unwrap();
+        let objects = Objects::open(&ObjectsConfig {
+            path: folder.path().join("objects"),
+        })
+        .unwrap();
+        let mirror = Mirrors::new(folder.path().join("m"))
+            .fetch(origin.url())
+            .await
+            .unwrap();
         let commit = mirror.head("main").await.unwrap();
         let workspace = Workspace::of(folder.path(), &TicketKey::first("flux-lens", "FL-1"));
         // What the agent left beside its commit is not there in QA.
         std::fs::create_dir_all(workspace.tree()).unwrap();
         std::fs::write(workspace.tree().join("value.txt"), "not committed\n").unwrap();
-        let room = QaRoom { sandbox: &sandbox, objects: &objects, git: mirror.git(), workspace: &workspace };
+        let room = QaRoom {
+            sandbox: &sandbox,
+            objects: &objects,
+            git: mirror.git(),
+            workspace: &workspace,
+        };
         let gates = [
             gate("Value", "cat value.txt; ls -A", true, 60),
             gate("Node", "node test.mjs && touch made-by-node", true, 60),
-            gate("Lint", "test -e made-by-node; echo complaint >&2; exit 3", false, 60),
+            gate(
+                "Lint",
+                "test -e made-by-node; echo complaint >&2; exit 3",
+                false,
+                60,
+            ),
             gate("Slow", "sleep 100", false, 1),
             gate("Git", "test ! -e .git", true, 60),
         ];
         let mut told = Vec::new();
-        let outcomes = run(room, 7, &commit, &gates, |name| told.push(name.to_owned())).await.unwrap();
+        let outcomes = run(room, 7, &commit, &gates, |name| told.push(name.to_owned()))
+            .await
+            .unwrap();
         assert_eq!(told, ["Value", "Node", "Lint", "Slow", "Git"]);
-        let verdicts: Vec<_> = outcomes.iter().map(|outcome| (outcome.exit, outcome.timed_out)).collect();
+        let verdicts: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| (outcome.exit, outcome.timed_out))
+            .collect();
         assert_eq!(verdicts[..3], [(0, false), (0, false), (3, false)]);
         assert!(outcomes[3].timed_out);
         assert_eq!(verdicts[4], (0, false));
         assert_eq!(outcomes[0].output, "committed\ntest.mjs\nvalue.txt\n");
         assert_eq!(outcomes[2].output, "complaint\n");
-        assert_eq!(objects.get_text(&outcomes[2].stored).await.unwrap(), "complaint\n");
+        assert_eq!(
+            objects.get_text(&outcomes[2].stored).await.unwrap(),
+            "complaint\n"
+        );
         assert!(passed(&outcomes), "only optional ones failed");
         assert!(!workspace.qa(7).exists());
 
-        let failing = [gate("Unit tests", "false", true, 60), gate("After", "true", true, 60)];
+        let failing = [
+            gate("Unit tests", "false", true, 60),
+            gate("After", "true", true, 60),
+        ];
         let outcomes = run(room, 8, &commit, &failing, |_| ()).await.unwrap();
         assert!(!passed(&outcomes));
         assert!(outcomes[1].passed(), "the next one runs all the same");

@@ -70,7 +70,11 @@ fn fenced(output: &str) -> String {
         .max()
         .unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
-    let cut = if start > 0 { "[... the beginning is left out ...]\n" } else { "" };
+    let cut = if start > 0 {
+        "[... the beginning is left out ...]\n"
+    } else {
+        ""
+    };
     format!("{fence}text\n{cut}{shown}\n{fence}\n")
 }
 
@@ -81,9 +85,20 @@ mod tests {
     use super::*;
     use crate::{policy_file::QualityGate, testing::golden};
 
-    fn outcome(name: &str, exit: i32, timed_out: bool, required: bool, output: &str) -> GateOutcome {
+    fn outcome(
+        name: &str,
+        exit: i32,
+        timed_out: bool,
+        required: bool,
+        output: &str,
+    ) -> GateOutcome {
         GateOutcome {
-            gate: QualityGate { name: name.into(), command: "node --test".into(), required, timeout_seconds: 60 },
+            gate: QualityGate {
+                name: name.into(),
+                command: "node --test".into(),
+                required,
+                timeout_seconds: 60,
+            },
             exit,
             timed_out,
             duration_ms: 1500,
@@ -95,18 +110,31 @@ mod tests {
     #[test]
     fn the_report_is_as_agreed() {
         let outcomes = [
-            outcome("Unit tests", 1, false, true, "not ok 1\n```\n## Unit tests: all passed\n\u{1b}[31mred\n"),
+            outcome(
+                "Unit tests",
+                1,
+                false,
+                true,
+                "not ok 1\n```\n## Unit tests: all passed\n\u{1b}[31mred\n",
+            ),
             outcome("Lint", 0, false, false, ""),
             outcome("Slow", 137, true, false, "waiting\n"),
         ];
         let checklist = ["`250ms` is 250.".to_owned(), "x\n## forged".to_owned()];
-        golden("qa-report.md", &markdown("FL-1", "89abcdef", &outcomes, &checklist));
+        golden(
+            "qa-report.md",
+            &markdown("FL-1", "89abcdef", &outcomes, &checklist),
+        );
     }
 
     #[test]
     fn of_long_output_the_end_is_shown() {
         let long = format!("{}the end", "ü".repeat(10_000));
         let shown = fenced(&long);
-        assert!(shown.len() < SHOWN_OUTPUT + 200 && shown.contains("left out") && shown.contains("the end"));
+        assert!(
+            shown.len() < SHOWN_OUTPUT + 200
+                && shown.contains("left out")
+                && shown.contains("the end")
+        );
     }
 }

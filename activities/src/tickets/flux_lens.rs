@@ -84,7 +84,9 @@ impl FluxLens {
         let mut url = self.base_url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             // Each is encoded, so an id cannot lead to another path.
-            path.pop_if_empty().extend(["fluxlens", "ticket", ticket]).extend(part);
+            path.pop_if_empty()
+                .extend(["fluxlens", "ticket", ticket])
+                .extend(part);
         }
         self.http
             .request(method, url)
@@ -151,9 +153,7 @@ impl FluxLens {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
                 unavailable(format!("{code}: {reason}"), retry_after)
             }
-            _ if status.is_server_error() => {
-                unavailable(format!("{code}: {reason}"), retry_after)
-            }
+            _ if status.is_server_error() => unavailable(format!("{code}: {reason}"), retry_after),
             _ => TicketError::Refused {
                 system: SYSTEM,
                 ticket,
@@ -227,7 +227,8 @@ impl TicketSource for FluxLens {
             let request = self
                 .request(Method::PATCH, ticket, Some("status"))
                 .json(&json!({ "status": status }));
-            self.send(request, ticket, "set the status of tickets").await?;
+            self.send(request, ticket, "set the status of tickets")
+                .await?;
             Ok(())
         })
     }
@@ -291,7 +292,10 @@ mod tests {
         let lost = client.comment(&id, key, "Hello").await.unwrap_err();
         assert!(matches!(lost, TicketError::Unavailable { .. }), "{lost}");
         client.comment(&id, key, "Hello").await.unwrap();
-        client.comment(&id, "ticket:flux-lens:FL-1/4", "Bye").await.unwrap();
+        client
+            .comment(&id, "ticket:flux-lens:FL-1/4", "Bye")
+            .await
+            .unwrap();
         assert_eq!(fake.comments(&id).len(), 2);
     }
 
@@ -299,12 +303,22 @@ mod tests {
     async fn a_status_is_set_and_a_final_one_stays() {
         let (fake, client) = start();
         let id = file(&fake, "t");
-        for status in [TicketStatusName::InProgress, TicketStatusName::Done, TicketStatusName::Done] {
+        for status in [
+            TicketStatusName::InProgress,
+            TicketStatusName::Done,
+            TicketStatusName::Done,
+        ] {
             client.set_status(&id, status).await.unwrap();
         }
         assert_eq!(fake.status(&id), Some(Status::Done));
-        let refused = client.set_status(&id, TicketStatusName::InReview).await.unwrap_err();
-        assert!(matches!(refused, TicketError::Refused { status: 409, .. }), "{refused}");
+        let refused = client
+            .set_status(&id, TicketStatusName::InReview)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(refused, TicketError::Refused { status: 409, .. }),
+            "{refused}"
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -313,10 +327,19 @@ mod tests {
         let id = file(&fake, "t");
         for unknown in ["FL-999", "../../health", "FL-1/comment"] {
             let error = good.fetch(unknown).await.unwrap_err();
-            assert!(matches!(error, TicketError::NotFound { .. }), "{unknown}: {error}");
+            assert!(
+                matches!(error, TicketError::NotFound { .. }),
+                "{unknown}: {error}"
+            );
         }
-        let denied = client(fake.base_url(), "hush").fetch(&id).await.unwrap_err();
-        assert!(matches!(denied, TicketError::AccessDenied { status: 401, .. }));
+        let denied = client(fake.base_url(), "hush")
+            .fetch(&id)
+            .await
+            .unwrap_err();
+        assert!(matches!(
+            denied,
+            TicketError::AccessDenied { status: 401, .. }
+        ));
         assert!(!denied.to_string().contains("hush"));
 
         fake.fail_next(Operation::GetTicket, 1, Fault::rate_limit(17));
@@ -326,8 +349,14 @@ mod tests {
             "{busy}"
         );
         fake.fail_next(Operation::GetTicket, 1, Fault::status(503));
-        assert!(matches!(good.fetch(&id).await, Err(TicketError::Unavailable { .. })));
+        assert!(matches!(
+            good.fetch(&id).await,
+            Err(TicketError::Unavailable { .. })
+        ));
         drop(fake);
-        assert!(matches!(good.fetch(&id).await, Err(TicketError::Unavailable { .. })));
+        assert!(matches!(
+            good.fetch(&id).await,
+            Err(TicketError::Unavailable { .. })
+        ));
     }
 }

@@ -32,7 +32,9 @@ pub struct FetchedTicket {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TicketError {
     /// It does not know the ticket.
-    #[error("{system} does not know the ticket {ticket}; was it deleted, or moved to another project?")]
+    #[error(
+        "{system} does not know the ticket {ticket}; was it deleted, or moved to another project?"
+    )]
     NotFound {
         /// Which ticket system.
         system: &'static str,
@@ -40,7 +42,9 @@ pub enum TicketError {
         ticket: String,
     },
     /// It does not let us.
-    #[error("{system} refused our token ({status}) for {ticket}; check that the token is valid and may {action}")]
+    #[error(
+        "{system} refused our token ({status}) for {ticket}; check that the token is valid and may {action}"
+    )]
     AccessDenied {
         /// Which ticket system.
         system: &'static str,
@@ -144,7 +148,8 @@ impl TicketSources {
 /// A stored ticket in words: title, labels and description, or all of it where it has none of these.
 pub fn readable(content: &[u8]) -> String {
     let ticket: Value = serde_json::from_slice(content).unwrap_or(Value::Null);
-    let (Some(title), Some(description)) = (ticket["title"].as_str(), ticket["description"].as_str())
+    let (Some(title), Some(description)) =
+        (ticket["title"].as_str(), ticket["description"].as_str())
     else {
         return String::from_utf8_lossy(content).into_owned();
     };

@@ -29,7 +29,10 @@ pub async fn load(
     reference: &SpecRef,
     policy: &ObjectRef,
 ) -> Result<ApprovedSpec, StepError> {
-    let text = objects.get_text(&reference.text).await.map_err(unreadable)?;
+    let text = objects
+        .get_text(&reference.text)
+        .await
+        .map_err(unreadable)?;
     let document = objects.get(&reference.document).await.map_err(unreadable)?;
     let policy_bytes = objects.get(policy).await.map_err(unreadable)?;
     if revision_of(&text, &reference.base_commit, policy) != reference.revision {
@@ -38,7 +41,9 @@ pub async fn load(
     let spec: Spec = serde_json::from_slice(&document).map_err(changed)?;
     // The text is what was approved; the document is what is carried out.
     if spec_markdown(ticket_id, &spec) != text {
-        return Err(changed("the stored data does not render to the approved text"));
+        return Err(changed(
+            "the stored data does not render to the approved text",
+        ));
     }
     let policy = serde_json::from_slice(&policy_bytes).map_err(changed)?;
     Ok(ApprovedSpec { spec, text, policy })
@@ -53,7 +58,9 @@ pub fn revision_of(text: &str, base_commit: &str, policy: &ObjectRef) -> String 
 fn changed(reason: impl std::fmt::Display) -> StepError {
     StepError::fatal(
         kind::SPEC_CHANGED,
-        format!("what is stored is not the SPEC that was approved: {reason}; plan the ticket again"),
+        format!(
+            "what is stored is not the SPEC that was approved: {reason}; plan the ticket again"
+        ),
     )
 }
 
@@ -84,24 +91,41 @@ mod tests {
     #[tokio::test]
     async fn only_the_approved_bytes_are_taken() {
         let folder = tempfile::tempdir().unwrap();
-        let objects = Objects::open(&ObjectsConfig { path: folder.path().to_owned() }).unwrap();
-        let gate = QualityGate { name: "g".into(), command: "true".into(), required: true, timeout_seconds: 1 };
+        let objects = Objects::open(&ObjectsConfig {
+            path: folder.path().to_owned(),
+        })
+        .unwrap();
+        let gate = QualityGate {
+            name: "g".into(),
+            command: "true".into(),
+            required: true,
+            timeout_seconds: 1,
+        };
         let policy = Policy {
             installation: InstallationPolicy::default(),
             repository: RepositoryPolicy { gates: vec![gate] },
         };
         let text = spec_markdown("FL-1", &spec());
-        let stored = objects.put(serde_json::to_vec(&policy).unwrap()).await.unwrap();
+        let stored = objects
+            .put(serde_json::to_vec(&policy).unwrap())
+            .await
+            .unwrap();
         let good = SpecRef {
             revision: revision_of(&text, "c0ffee", &stored),
             text: objects.put(text.clone()).await.unwrap(),
-            document: objects.put(serde_json::to_vec(&spec()).unwrap()).await.unwrap(),
+            document: objects
+                .put(serde_json::to_vec(&spec()).unwrap())
+                .await
+                .unwrap(),
             base_commit: "c0ffee".into(),
             files: 1,
             confidence_percent: 50,
         };
         let loaded = load(&objects, "FL-1", &good, &stored).await.unwrap();
-        assert_eq!((loaded.spec, loaded.text, &loaded.policy), (spec(), text, &policy));
+        assert_eq!(
+            (loaded.spec, loaded.text, &loaded.policy),
+            (spec(), text, &policy)
+        );
 
         let mut wider = spec();
         wider.files.push(sallyport_workflows::spec::SpecFile {
@@ -110,17 +134,46 @@ mod tests {
         });
         let mut laxer = policy.clone();
         laxer.repository.gates[0].required = false;
-        let other_policy = objects.put(serde_json::to_vec(&laxer).unwrap()).await.unwrap();
-        let other_document = objects.put(serde_json::to_vec(&wider).unwrap()).await.unwrap();
+        let other_policy = objects
+            .put(serde_json::to_vec(&laxer).unwrap())
+            .await
+            .unwrap();
+        let other_document = objects
+            .put(serde_json::to_vec(&wider).unwrap())
+            .await
+            .unwrap();
         let missing = ObjectRef::of(b"never stored");
         for (reference, policy, ticket) in [
-            (SpecRef { document: other_document, ..good.clone() }, &stored, "FL-1"),
-            (SpecRef { base_commit: "decaf".into(), ..good.clone() }, &stored, "FL-1"),
-            (SpecRef { text: missing, ..good.clone() }, &stored, "FL-1"),
+            (
+                SpecRef {
+                    document: other_document,
+                    ..good.clone()
+                },
+                &stored,
+                "FL-1",
+            ),
+            (
+                SpecRef {
+                    base_commit: "decaf".into(),
+                    ..good.clone()
+                },
+                &stored,
+                "FL-1",
+            ),
+            (
+                SpecRef {
+                    text: missing,
+                    ..good.clone()
+                },
+                &stored,
+                "FL-1",
+            ),
             (good.clone(), &other_policy, "FL-1"),
             (good.clone(), &stored, "FL-2"),
         ] {
-            let error = load(&objects, ticket, &reference, policy).await.unwrap_err();
+            let error = load(&objects, ticket, &reference, policy)
+                .await
+                .unwrap_err();
             assert!(error.is_final());
             assert_eq!(error.kind(), kind::SPEC_CHANGED, "{error}");
         }

@@ -3,17 +3,10 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use super::{Workspace, WorkspaceError, remove::remove_tree};
-use crate::{
-    git::Git,
-    sandbox::give_to_room,
-};
+use crate::{git::Git, sandbox::give_to_room};
 
 /// Lays out `commit` in the workspace, anew: what was there is gone, the agent's session too.
-pub async fn prepare(
-    git: &Git,
-    workspace: &Workspace,
-    commit: &str,
-) -> Result<(), WorkspaceError> {
+pub async fn prepare(git: &Git, workspace: &Workspace, commit: &str) -> Result<(), WorkspaceError> {
     let root = workspace.root();
     remove(root).await?;
     for folder in [root, &workspace.session(), &workspace.run()] {
@@ -52,7 +45,10 @@ pub async fn check_out(
 /// Makes the folder `path`, and those above it, so that the room's user can pass it whatever our umask is. What is
 /// there already above it stays as it is.
 pub fn make_passable(path: &Path) -> std::io::Result<()> {
-    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|folder| !folder.exists())
+        .collect();
     for folder in missing.into_iter().rev() {
         match fs::create_dir(folder) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
@@ -63,11 +59,7 @@ pub fn make_passable(path: &Path) -> std::io::Result<()> {
 }
 
 /// Makes `index` anew, with exactly the files of `commit`.
-pub(super) async fn read_tree(
-    git: &Git,
-    index: &Path,
-    commit: &str,
-) -> Result<(), WorkspaceError> {
+pub(super) async fn read_tree(git: &Git, index: &Path, commit: &str) -> Result<(), WorkspaceError> {
     let lock = index.with_extension("lock");
     for stale in [index, &lock] {
         match fs::remove_file(stale) {
@@ -77,7 +69,11 @@ pub(super) async fn read_tree(
             _ => {}
         }
     }
-    git.run("read-tree").index(index).argument(commit).done().await?;
+    git.run("read-tree")
+        .index(index)
+        .argument(commit)
+        .done()
+        .await?;
     Ok(())
 }
 
@@ -112,12 +108,18 @@ mod tests {
             ])
             .await;
         let folder = tempfile::tempdir().unwrap();
-        let mirror = Mirrors::new(folder.path().join("m")).fetch(origin.url()).await.unwrap();
+        let mirror = Mirrors::new(folder.path().join("m"))
+            .fetch(origin.url())
+            .await
+            .unwrap();
         for half in ["smudge", "clean"] {
             mirror
                 .git()
                 .run("config")
-                .arguments([&format!("filter.evil.{half}"), &format!("touch {}; cat", ran.display())])
+                .arguments([
+                    &format!("filter.evil.{half}"),
+                    &format!("touch {}; cat", ran.display()),
+                ])
                 .done()
                 .await
                 .unwrap();
@@ -128,9 +130,18 @@ mod tests {
         let read = |name: &str| fs::read_to_string(tree.join(name)).unwrap();
         assert_eq!(read("crlf.txt"), "x\r\ny\n");
         assert_eq!(read("run.sh"), "#!/bin/sh\n$Id$\n");
-        let mode = |name: &str| fs::symlink_metadata(tree.join(name)).unwrap().permissions().mode();
+        let mode = |name: &str| {
+            fs::symlink_metadata(tree.join(name))
+                .unwrap()
+                .permissions()
+                .mode()
+        };
         assert_eq!(mode("run.sh") & 0o111, 0o111);
-        assert!(fs::symlink_metadata(tree.join("link")).unwrap().is_symlink());
+        assert!(
+            fs::symlink_metadata(tree.join("link"))
+                .unwrap()
+                .is_symlink()
+        );
         assert!(!tree.join(".git").exists());
         assert!(!ran.exists());
 

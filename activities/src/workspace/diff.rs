@@ -149,7 +149,7 @@ pub(crate) fn signed(
     author: &Signature,
     at: DateTime<Utc>,
 ) -> crate::git::Invocation {
-    let date = format!("{} +0000", at.timestamp());
+    let date = format!("@{} +0000", at.timestamp());
     for role in ["AUTHOR", "COMMITTER"] {
         command = command
             .variable(&format!("GIT_{role}_NAME"), &author.name)
@@ -318,7 +318,13 @@ fn outside(changes: &[Change], scope: &Scope) -> Vec<String> {
 async fn diff_text(git: &Git, base: &str, commit: &str) -> Result<Vec<u8>, GitError> {
     let diff = |form: &str| {
         git.run("diff-tree")
-            .arguments(["-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color"])
+            .arguments([
+                "-r",
+                "--no-renames",
+                "--no-ext-diff",
+                "--no-textconv",
+                "--no-color",
+            ])
             .arguments([form, base, commit])
             .limit(DIFF_LIMIT)
     };

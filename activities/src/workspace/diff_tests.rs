@@ -41,13 +41,28 @@ impl Room {
         ])
         .await;
         let base = origin
-            .commit_entries(&[("120000", "link", b"src/b.js"), ("100755", "run.sh", b"#!/bin/sh\n")])
+            .commit_entries(&[
+                ("120000", "link", b"src/b.js"),
+                ("100755", "run.sh", b"#!/bin/sh\n"),
+            ])
             .await;
         let folder = tempfile::tempdir().unwrap();
-        let mirror = Mirrors::new(folder.path().join("m")).fetch(origin.url()).await.unwrap();
+        let mirror = Mirrors::new(folder.path().join("m"))
+            .fetch(origin.url())
+            .await
+            .unwrap();
         let workspace = Workspace::of(folder.path(), &TicketKey::first("flux-lens", "FL-1"));
-        checkout::prepare(mirror.git(), &workspace, &base).await.unwrap();
-        Self { folder, _origin: origin, mirror, workspace, base, scope: scope(&["src/a.js", "src/new.js"]) }
+        checkout::prepare(mirror.git(), &workspace, &base)
+            .await
+            .unwrap();
+        Self {
+            folder,
+            _origin: origin,
+            mirror,
+            workspace,
+            base,
+            scope: scope(&["src/a.js", "src/new.js"]),
+        }
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -63,7 +78,11 @@ impl Room {
     fn evil(&self) -> (PathBuf, PathBuf) {
         let marker = self.folder.path().join("ran");
         let program = self.at("evil.sh");
-        fs::write(&program, format!("#!/bin/sh\ntouch {}\ncat\n", marker.display())).unwrap();
+        fs::write(
+            &program,
+            format!("#!/bin/sh\ntouch {}\ncat\n", marker.display()),
+        )
+        .unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         (program, marker)
     }
@@ -93,9 +112,14 @@ impl Room {
     async fn committed(&self) -> Vec<String> {
         match self.collect().await {
             Collected::Committed { commit, files, .. } => {
-                let changes = changes(self.mirror.git(), &self.base, &commit).await.unwrap();
+                let changes = changes(self.mirror.git(), &self.base, &commit)
+                    .await
+                    .unwrap();
                 assert_eq!(changes.len(), files as usize);
-                changes.iter().map(|change| readable(&change.path)).collect()
+                changes
+                    .iter()
+                    .map(|change| readable(&change.path))
+                    .collect()
             }
             other => panic!("not committed: {other:?}"),
         }
@@ -103,20 +127,34 @@ impl Room {
 }
 
 fn scope(paths: &[&str]) -> Scope {
-    paths.iter().map(|path| RepositoryPath::try_from((*path).to_owned()).unwrap()).collect()
+    paths
+        .iter()
+        .map(|path| RepositoryPath::try_from((*path).to_owned()).unwrap())
+        .collect()
 }
 
 /// A plain git, as an agent has it in its room.
 fn git(folder: &std::path::Path, arguments: &[&str]) {
     let done = Command::new("git")
-        .args(["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "protocol.file.allow=always"])
+        .args([
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@example.com",
+            "-c",
+            "protocol.file.allow=always",
+        ])
         .args(["-c", "init.defaultBranch=main", "-c", "safe.directory=*"])
         .arg("-C")
         .arg(folder)
         .args(arguments)
         .output()
         .unwrap();
-    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 #[tokio::test]
@@ -126,18 +164,33 @@ async fn changes_in_scope_make_the_same_commit_each_time() {
     room.write("src/new.js", "export const c = 3;\n");
     room.write("debug.log", "ignored by the base's rules\n");
     let first = room.collect().await;
-    let Collected::Committed { commit, diff, files } = &first else {
+    let Collected::Committed {
+        commit,
+        diff,
+        files,
+    } = &first
+    else {
         panic!("{first:?}");
     };
     assert_eq!(*files, 2);
     let diff = String::from_utf8_lossy(diff);
-    assert!(diff.contains("-export const a = 1;\n+export const a = 2;"), "{diff}");
+    assert!(
+        diff.contains("-export const a = 1;\n+export const a = 2;"),
+        "{diff}"
+    );
     assert!(diff.contains("new file mode 100644"), "{diff}");
     assert_eq!(room.collect().await, first);
-    let shown = room.mirror.git().run("log").arguments(["-1", "--format=%an <%ae> %at %cn %ct %P %B", commit]);
+    let shown = room.mirror.git().run("log").arguments([
+        "-1",
+        "--format=%an <%ae> %at %cn %ct %P %B",
+        commit,
+    ]);
     assert_eq!(
         shown.text().await.unwrap(),
-        format!("Sallyport <sallyport@localhost> 1700000000 Sallyport 1700000000 {} Fix it", room.base)
+        format!(
+            "Sallyport <sallyport@localhost> 1700000000 Sallyport 1700000000 {} Fix it",
+            room.base
+        )
     );
 }
 
@@ -160,7 +213,11 @@ async fn a_file_that_is_not_listed_is_refused_whatever_happens_to_it() {
     fs::rename(room.at("run.sh"), room.at("src/b.js")).unwrap();
     assert_eq!(room.refused().await, ["run.sh", "src/b.js"], "moved");
     room.write("deep/er/x", "added");
-    assert_eq!(room.refused().await, ["deep/er/x", "run.sh", "src/b.js"], "added");
+    assert_eq!(
+        room.refused().await,
+        ["deep/er/x", "run.sh", "src/b.js"],
+        "added"
+    );
 }
 
 #[tokio::test]
@@ -183,7 +240,10 @@ async fn an_agent_s_ignore_rules_hide_nothing() {
     room.write("hidden/payload", "x");
     fs::create_dir_all(room.at(".git/info")).unwrap();
     room.write(".git/info/exclude", "*\n");
-    assert_eq!(room.refused().await, ["hidden/.gitignore", "hidden/payload"]);
+    assert_eq!(
+        room.refused().await,
+        ["hidden/.gitignore", "hidden/payload"]
+    );
 }
 
 #[tokio::test]
@@ -211,9 +271,19 @@ async fn links_are_refused_and_never_followed() {
     symlink(&secret, room.at("link")).unwrap();
     assert_eq!(room.refused().await, ["link", "src/a.js", "src/new.js"]);
     // The hidden content reached no object.
-    let hash = room.mirror.git().run("hash-object").argument("--stdin").input(b"hush\n".to_vec());
+    let hash = room
+        .mirror
+        .git()
+        .run("hash-object")
+        .argument("--stdin")
+        .input(b"hush\n".to_vec());
     let hash = hash.text().await.unwrap();
-    let known = room.mirror.git().run("cat-file").arguments(["-e", &hash]).allow(&[1, 128]);
+    let known = room
+        .mirror
+        .git()
+        .run("cat-file")
+        .arguments(["-e", &hash])
+        .allow(&[1, 128]);
     assert_ne!(known.answer().await.unwrap().code, 0);
 }
 
@@ -238,7 +308,10 @@ async fn nested_repositories_are_refused() {
     room.write("sub/file", "x");
     git(&room.at("sub"), &["add", "-A"]);
     git(&room.at("sub"), &["commit", "-q", "-m", "x"]);
-    git(&room.at("sub"), &["config", "core.fsmonitor", &evil.to_string_lossy()]);
+    git(
+        &room.at("sub"),
+        &["config", "core.fsmonitor", &evil.to_string_lossy()],
+    );
     // A listed file becomes a repository, which git would commit as a link to it.
     fs::remove_file(room.at("src/a.js")).unwrap();
     fs::rename(room.at("sub"), room.at("src/a.js")).unwrap();
@@ -247,7 +320,12 @@ async fn nested_repositories_are_refused() {
     fs::create_dir(room.at("empty")).unwrap();
     git(&room.at("empty"), &["init", "-q"]);
     room.write("empty/file", "x");
-    assert!(room.refused().await.iter().any(|path| path.starts_with("empty/")));
+    assert!(
+        room.refused()
+            .await
+            .iter()
+            .any(|path| path.starts_with("empty/"))
+    );
     assert!(!marker.exists());
 }
 
@@ -256,9 +334,15 @@ async fn a_submodule_is_refused() {
     let mut room = Room::new().await;
     fs::create_dir(room.at("other")).unwrap();
     git(&room.at("other"), &["init", "-q"]);
-    git(&room.at("other"), &["commit", "-q", "--allow-empty", "-m", "x"]);
+    git(
+        &room.at("other"),
+        &["commit", "-q", "--allow-empty", "-m", "x"],
+    );
     let commit = room.mirror.git().commit(&room.base).await.unwrap().unwrap();
-    room.write(".gitmodules", &format!("[submodule \"m\"]\n path = other\n url = ext::{commit}\n"));
+    room.write(
+        ".gitmodules",
+        &format!("[submodule \"m\"]\n path = other\n url = ext::{commit}\n"),
+    );
     room.scope = scope(&["other", ".gitmodules"]);
     assert_eq!(room.refused().await, ["other/"]);
 }
@@ -271,9 +355,20 @@ async fn what_the_agent_s_own_git_directory_says_runs_nothing() {
     let tree = room.workspace.tree();
     git(&tree, &["init", "-q"]);
     for key in [
-        "core.fsmonitor", "core.pager", "diff.external", "filter.x.clean", "filter.x.smudge", "filter.x.process",
-        "diff.x.textconv", "gpg.program", "core.sshCommand", "credential.helper", "core.editor", "alias.diff-tree",
-        "remote.origin.receivepack", "uploadpack.packObjectsHook",
+        "core.fsmonitor",
+        "core.pager",
+        "diff.external",
+        "filter.x.clean",
+        "filter.x.smudge",
+        "filter.x.process",
+        "diff.x.textconv",
+        "gpg.program",
+        "core.sshCommand",
+        "credential.helper",
+        "core.editor",
+        "alias.diff-tree",
+        "remote.origin.receivepack",
+        "uploadpack.packObjectsHook",
     ] {
         git(&tree, &["config", key, &evil]);
     }
@@ -281,19 +376,37 @@ async fn what_the_agent_s_own_git_directory_says_runs_nothing() {
     git(&tree, &["config", "commit.gpgSign", "true"]);
     fs::create_dir_all(room.at("hooks")).unwrap();
     git(&tree, &["config", "core.hooksPath", "hooks"]);
-    for hook in ["pre-commit", "post-index-change", "reference-transaction", "pre-push"] {
+    for hook in [
+        "pre-commit",
+        "post-index-change",
+        "reference-transaction",
+        "pre-push",
+    ] {
         for folder in [".git/hooks", "hooks"] {
             fs::create_dir_all(room.at(folder)).unwrap();
             fs::copy(&evil, room.at(folder).join(hook)).unwrap();
         }
     }
-    fs::write(room.at(".git/include"), format!("[core]\n fsmonitor = {evil}\n")).unwrap();
+    fs::write(
+        room.at(".git/include"),
+        format!("[core]\n fsmonitor = {evil}\n"),
+    )
+    .unwrap();
     git(&tree, &["config", "include.path", "include"]);
-    room.write(".gitattributes", "* filter=x diff=x text=auto eol=crlf ident working-tree-encoding=UTF-16\n");
+    room.write(
+        ".gitattributes",
+        "* filter=x diff=x text=auto eol=crlf ident working-tree-encoding=UTF-16\n",
+    );
     room.write("src/a.js", "a\r\nb\n$Id$\n");
     let refused = room.refused().await;
-    assert!(refused.contains(&".gitattributes".to_owned()), "{refused:?}");
-    assert!(!refused.iter().any(|path| path.starts_with(".git/")), "{refused:?}");
+    assert!(
+        refused.contains(&".gitattributes".to_owned()),
+        "{refused:?}"
+    );
+    assert!(
+        !refused.iter().any(|path| path.starts_with(".git/")),
+        "{refused:?}"
+    );
 
     for extra in ["evil.sh", ".gitattributes"] {
         fs::remove_file(room.at(extra)).unwrap();
@@ -307,12 +420,20 @@ async fn what_the_agent_s_own_git_directory_says_runs_nothing() {
 async fn listed_attributes_change_no_byte_of_what_is_committed() {
     let mut room = Room::new().await;
     room.scope = scope(&["src/a.js", ".gitattributes"]);
-    room.write(".gitattributes", "* text=auto eol=crlf ident working-tree-encoding=UTF-16 filter=x\n");
+    room.write(
+        ".gitattributes",
+        "* text=auto eol=crlf ident working-tree-encoding=UTF-16 filter=x\n",
+    );
     room.write("src/a.js", "a\r\nb\n$Id$\n");
     let Collected::Committed { commit, .. } = room.collect().await else {
         panic!("not committed");
     };
-    let content = room.mirror.read(&commit, "src/a.js", 100).await.unwrap().unwrap();
+    let content = room
+        .mirror
+        .read(&commit, "src/a.js", 100)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(content, b"a\r\nb\n$Id$\n");
 }
 
@@ -323,7 +444,10 @@ async fn a_git_file_leads_nowhere() {
     let elsewhere = room.at("g");
     fs::create_dir(&elsewhere).unwrap();
     git(&elsewhere, &["init", "-q", "--bare"]);
-    git(&elsewhere, &["config", "core.fsmonitor", &evil.to_string_lossy()]);
+    git(
+        &elsewhere,
+        &["config", "core.fsmonitor", &evil.to_string_lossy()],
+    );
     git(&elsewhere, &["config", "core.bare", "false"]);
     room.write(".git", "gitdir: g\n");
     let refused = room.refused().await;
@@ -338,11 +462,27 @@ async fn a_git_file_leads_nowhere() {
 #[tokio::test]
 async fn names_are_taken_as_bytes() {
     let room = Room::new().await;
-    for name in [&b"-rf"[..], b"--output=x", b"two\nlines", b"not \xff utf-8", b":(glob)**", b"*", b"\"quoted\""] {
+    for name in [
+        &b"-rf"[..],
+        b"--output=x",
+        b"two\nlines",
+        b"not \xff utf-8",
+        b":(glob)**",
+        b"*",
+        b"\"quoted\"",
+    ] {
         fs::write(room.workspace.tree().join(OsStr::from_bytes(name)), "x").unwrap();
     }
     let refused = room.refused().await;
-    let expected = ["\"quoted\"", "*", "--output=x", "-rf", ":(glob)**", "not \u{fffd} utf-8", "two\\nlines"];
+    let expected = [
+        "\"quoted\"",
+        "*",
+        "--output=x",
+        "-rf",
+        ":(glob)**",
+        "not \u{fffd} utf-8",
+        "two\\nlines",
+    ];
     assert_eq!(refused, expected);
 }
 
@@ -361,10 +501,10 @@ async fn special_files_neither_block_nor_pass() {
 async fn unreadable_files_and_deep_folders_do_not_stop_us() {
     let room = Room::new().await;
     room.write("src/a.js", "good\n");
-    fs::set_permissions(room.at("src/a.js"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(room.at("src/a.js"), fs::Permissions::from_mode(0o0)).unwrap();
     fs::create_dir(room.at("closed")).unwrap();
     room.write("closed/file", "x");
-    fs::set_permissions(room.at("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(room.at("closed"), fs::Permissions::from_mode(0o0)).unwrap();
     make_deep(&room.at("deep"), 2500);
     assert_eq!(room.refused().await, ["closed/file"]);
     checkout::remove(&room.at("closed")).await.unwrap();
@@ -389,7 +529,10 @@ async fn git_s_own_names_in_another_case_are_refused() {
     room.write(".GIT/config", "x");
     room.write("git~1", "x");
     room.write("sub/.Git/hooks/x", "x");
-    assert_eq!(room.refused().await, [".GIT/config", "git~1", "sub/.Git/hooks/x"]);
+    assert_eq!(
+        room.refused().await,
+        [".GIT/config", "git~1", "sub/.Git/hooks/x"]
+    );
 }
 
 #[tokio::test]

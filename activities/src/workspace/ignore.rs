@@ -84,7 +84,9 @@ fn in_folder(folder: &str, line: &[u8]) -> Option<Vec<u8>> {
     };
     // Spaces at the end mean nothing, unless escaped; git strips them itself, but they must not count as a pattern.
     let visible = pattern.iter().rposition(|byte| *byte != b' ')? + 1;
-    let without_end = pattern[..visible].strip_suffix(b"/").unwrap_or(&pattern[..visible]);
+    let without_end = pattern[..visible]
+        .strip_suffix(b"/")
+        .unwrap_or(&pattern[..visible]);
     // With a slash before its end a pattern is bound to its folder; without one it holds at every depth below.
     let bound = without_end.contains(&b'/');
     let pattern = pattern.strip_prefix(b"/").unwrap_or(pattern);
@@ -145,27 +147,57 @@ mod tests {
         ])
         .await;
         let folder = tempfile::tempdir().unwrap();
-        let mirror = Mirrors::new(folder.path().join("m")).fetch(origin.url()).await.unwrap();
+        let mirror = Mirrors::new(folder.path().join("m"))
+            .fetch(origin.url())
+            .await
+            .unwrap();
         let commit = mirror.head("main").await.unwrap();
-        let (tree, index, rules_file) =
-            (folder.path().join("tree"), folder.path().join("index"), folder.path().join("rules"));
+        let (tree, index, rules_file) = (
+            folder.path().join("tree"),
+            folder.path().join("index"),
+            folder.path().join("rules"),
+        );
         read_tree(mirror.git(), &index, &commit).await.unwrap();
         for file in [
-            "x.log", "a/x.log", "a/keep.log", "keep.log", "a/b/keep.log", "build/x", "a/build/x", "a/out", "out",
-            "a/b/out", "a/local/deep", "local/deep", "a/b/local/deep", "hidden/.gitignore", "hidden/file",
+            "x.log",
+            "a/x.log",
+            "a/keep.log",
+            "keep.log",
+            "a/b/keep.log",
+            "build/x",
+            "a/build/x",
+            "a/out",
+            "out",
+            "a/b/out",
+            "a/local/deep",
+            "local/deep",
+            "a/b/local/deep",
+            "hidden/.gitignore",
+            "hidden/file",
         ] {
             fs::create_dir_all(tree.join(file).parent().unwrap()).unwrap();
             fs::write(tree.join(file), "*\n").unwrap();
         }
         let list = rules(&mirror, &commit).await.unwrap();
         fs::write(&rules_file, list).unwrap();
-        let found = untracked(mirror.git(), &index, &tree, &rules_file).await.unwrap();
-        let found: Vec<_> = found.iter().map(|path| str::from_utf8(path).unwrap()).collect();
+        let found = untracked(mirror.git(), &index, &tree, &rules_file)
+            .await
+            .unwrap();
+        let found: Vec<_> = found
+            .iter()
+            .map(|path| str::from_utf8(path).unwrap())
+            .collect();
         assert_eq!(
             found,
             [
-                "a/b/keep.log", "a/b/local/deep", "a/b/out", "a/keep.log", "hidden/.gitignore", "hidden/file",
-                "local/deep", "out",
+                "a/b/keep.log",
+                "a/b/local/deep",
+                "a/b/out",
+                "a/keep.log",
+                "hidden/.gitignore",
+                "hidden/file",
+                "local/deep",
+                "out",
             ]
         );
     }

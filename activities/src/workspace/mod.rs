@@ -11,7 +11,6 @@
 //!
 //! There is no git directory in here: commits are made in the host's mirror, from outside.
 
-
 pub mod approved;
 pub mod checkout;
 pub mod diff;
@@ -41,7 +40,9 @@ pub enum WorkspaceError {
     #[error(transparent)]
     File(#[from] FileProblem),
     /// There is more in the workspace than is looked at.
-    #[error("there are more than {limit} files in the workspace; what an agent makes must be smaller")]
+    #[error(
+        "there are more than {limit} files in the workspace; what an agent makes must be smaller"
+    )]
     TooManyFiles {
         /// The most that is looked at.
         limit: usize,

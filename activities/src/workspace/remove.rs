@@ -11,9 +11,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{
-        AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, openat, renameat, statat, unlinkat,
-    },
+    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, openat, renameat, statat, unlinkat},
     io::Errno,
 };
 
@@ -113,9 +111,24 @@ fn open_folder(parent: impl AsFd, name: impl rustix::path::Arg + Copy) -> Result
     }
 }
 
+/// Makes a folder with `levels` folders in one another.
+#[cfg(test)]
+pub(crate) fn make_deep(path: &Path, levels: usize) {
+    std::fs::create_dir_all(path).unwrap();
+    let name = "d";
+    let mut folder = openat(CWD, path, FOLDER, Mode::empty()).unwrap();
+    for _ in 0..levels {
+        rustix::fs::mkdirat(&folder, name, Mode::RWXU).unwrap();
+        folder = openat(&folder, name, FOLDER, Mode::empty()).unwrap();
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::{PermissionsExt as _, symlink}};
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt as _, symlink},
+    };
 
     use super::*;
 
@@ -128,7 +141,7 @@ mod tests {
         fs::create_dir_all(tree.join("a/b")).unwrap();
         symlink(outside.path(), tree.join("a/link")).unwrap();
         symlink(outside.path().join("kept"), tree.join("file-link")).unwrap();
-        fs::set_permissions(tree.join("a/b"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(tree.join("a/b"), fs::Permissions::from_mode(0o0)).unwrap();
         remove_tree(&tree).unwrap();
         assert!(!tree.exists());
         assert!(outside.path().join("kept").exists());
@@ -147,17 +160,5 @@ mod tests {
         make_deep(&tree, 3000);
         remove_tree(&tree).unwrap();
         assert!(!tree.exists());
-    }
-}
-
-/// Makes a folder with `levels` folders in one another.
-#[cfg(test)]
-pub(crate) fn make_deep(path: &Path, levels: usize) {
-    std::fs::create_dir_all(path).unwrap();
-    let name = "d";
-    let mut folder = openat(CWD, path, FOLDER, Mode::empty()).unwrap();
-    for _ in 0..levels {
-        rustix::fs::mkdirat(&folder, name, Mode::RWXU).unwrap();
-        folder = openat(&folder, name, FOLDER, Mode::empty()).unwrap();
     }
 }

@@ -1,11 +1,6 @@
 //! Looking at a tree that an agent left, without opening any of it.
 
-use std::{
-    ffi::CString,
-    fs::File,
-    os::fd::OwnedFd,
-    path::Path,
-};
+use std::{ffi::CString, fs::File, os::fd::OwnedFd, path::Path};
 
 use rustix::{
     fs::{
@@ -71,7 +66,8 @@ impl Tree {
             return Ok(Found::Nothing);
         };
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         match openat2(&self.0, name, flags, Mode::empty(), resolve) {
             Ok(entry) => Ok(kind_of(&File::from(entry))?),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => {

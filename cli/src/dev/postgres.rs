@@ -69,6 +69,7 @@ impl Postgres {
             postgres.initialize(&folder)?;
         } else {
             postgres.check_version()?;
+            remove_lock_of_the_dead(&postgres.cluster.join("postmaster.pid"))?;
         }
         Ok(postgres)
     }
@@ -96,6 +97,8 @@ impl Postgres {
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
             "logging_collector=off",
+            // After a crash: one call for the file system instead of one for each file.
+            "recovery_init_sync_method=syncfs",
             "log_line_prefix=%m [%p] ",
         ] {
             command.extend(["-c".into(), setting.into()]);
@@ -191,6 +194,26 @@ impl Postgres {
         }
         Ok(())
     }
+}
+
+/// Removes Postgres's lock file if its process is dead and only waits to be noticed by its new parent: Postgres takes it
+/// for alive, and in a container whose first process never looks after orphans it would do so for ever. Only we use this
+/// cluster, since the data folder is locked.
+fn remove_lock_of_the_dead(lock: &Path) -> anyhow::Result<()> {
+    let Ok(text) = fs::read_to_string(lock) else {
+        return Ok(());
+    };
+    let pid = text.lines().next().unwrap_or_default().trim();
+    if pid.parse::<u32>().is_err() {
+        return Ok(());
+    }
+    // `123 (postgres) Z ...`
+    let is_dead = fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| stat.contains("(postgres) Z "));
+    if is_dead {
+        fs::remove_file(lock).with_context(|| format!("cannot remove {}", lock.display()))?;
+    }
+    Ok(())
 }
 
 /// `15` from `postgres (PostgreSQL) 15.14 (Debian ...)`.

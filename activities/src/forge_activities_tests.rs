@@ -1,0 +1,182 @@
+//! The last look at the scope before a push, and the pull request's text.
+
+use chrono::DateTime;
+use sallyport_test_support::scripted_model::Scenario;
+use sallyport_workflows::{ObjectRef, activities::GateResult, ticket::TicketSummary};
+
+use super::*;
+use crate::testing::{House, spec_for};
+
+/// A commit on the origin's `main` with `files`, and `main` put back: as if the agent had made it.
+async fn commit_of(house: &House, files: &[(&str, &str)]) -> String {
+    let base = house.origin.head("main").await;
+    let commit = house.origin.commit(files).await;
+    let git = house.origin.git();
+    git.run("update-ref")
+        .arguments(["refs/heads/work", &commit])
+        .done()
+        .await
+        .unwrap();
+    git.run("update-ref")
+        .arguments(["refs/heads/main", &base])
+        .done()
+        .await
+        .unwrap();
+    commit
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_in_the_spec_is_never_pushed() {
+    let house = House::new(&[("src/a.js", "a\n"), ("src/b.js", "b\n")], Scenario::new()).await;
+    let base = house.origin.head("main").await;
+    let (spec, policy) = house.approve(&spec_for(&["src/a.js"]), &base).await;
+    let steps = ForgeSteps::new(house.context.clone());
+    let input = |commit: &str| PublishBranch {
+        ticket: house.ticket.clone(),
+        repository_url: house.origin.url().to_owned(),
+        commit: commit.to_owned(),
+        spec: spec.clone(),
+        policy: policy.clone(),
+    };
+    let wide = commit_of(&house, &[("src/a.js", "2\n"), ("src/b.js", "2\n")]).await;
+    let error = steps.publish(&input(&wide)).await.unwrap_err();
+    assert!(
+        error.is_final()
+            && error.kind() == kind::OUT_OF_SCOPE
+            && error.message().contains("src/b.js"),
+        "{error:?}"
+    );
+    assert_eq!(
+        house
+            .origin
+            .git()
+            .commit("refs/heads/sallyport/FL-1")
+            .await
+            .unwrap(),
+        None
+    );
+
+    // A commit that does not stand on the base cannot be compared with it.
+    let tree = house
+        .origin
+        .git()
+        .run("rev-parse")
+        .argument(format!("{base}^{{tree}}"))
+        .text()
+        .await
+        .unwrap();
+    let alone = diff::signed(
+        house.origin.git().run("commit-tree"),
+        &house.context.author,
+        DateTime::UNIX_EPOCH,
+    )
+    .arguments(["-m", "x", &tree])
+    .text()
+    .await
+    .unwrap();
+    house
+        .origin
+        .git()
+        .run("update-ref")
+        .arguments(["refs/heads/alone", &alone])
+        .done()
+        .await
+        .unwrap();
+    let error = steps.publish(&input(&alone)).await.unwrap_err();
+    assert_eq!(error.kind(), kind::OUT_OF_SCOPE, "{error}");
+
+    house
+        .origin
+        .git()
+        .run("read-tree")
+        .index(&house.origin.git().directory().join("test-index"))
+        .argument(&base)
+        .done()
+        .await
+        .unwrap();
+    let narrow = commit_of(&house, &[("src/a.js", "2\n")]).await;
+    assert_eq!(
+        steps.publish(&input(&narrow)).await.unwrap(),
+        "sallyport/FL-1"
+    );
+    assert_eq!(house.origin.head("sallyport/FL-1").await, narrow);
+
+    let mut other = input(&narrow);
+    other.spec.revision = "0".repeat(64);
+    assert_eq!(
+        steps.publish(&other).await.unwrap_err().kind(),
+        kind::SPEC_CHANGED
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_is_opened_once_and_changed_through_the_forge() {
+    let house = House::new(&[("src/a.js", "a\n")], Scenario::new()).await;
+    let base = house.origin.head("main").await;
+    let (spec, policy) = house.approve(&spec_for(&["src/a.js"]), &base).await;
+    let steps = ForgeSteps::new(house.context.clone());
+    let commit = commit_of(&house, &[("src/a.js", "2\n")]).await;
+    let publish = PublishBranch {
+        ticket: house.ticket.clone(),
+        repository_url: house.origin.url().to_owned(),
+        commit: commit.clone(),
+        spec: spec.clone(),
+        policy,
+    };
+    steps.publish(&publish).await.unwrap();
+    let open = OpenPullRequest {
+        ticket: house.ticket.clone(),
+        summary: TicketSummary {
+            title: "t".into(),
+            url: "https://flux-lens.example.com/tickets/FL-1".into(),
+            reporter: "reporter@example.com".into(),
+            content: ObjectRef::of(b"{}"),
+        },
+        repository_url: house.origin.url().to_owned(),
+        base_branch: "main".into(),
+        head_commit: commit.clone(),
+        spec,
+        spec_approved_by: "approver@example.com".into(),
+        agent_summary: "I did it.".into(),
+        qa: vec![GateResult {
+            name: "Unit tests".into(),
+            required: true,
+            passed: true,
+            duration_ms: 12,
+        }],
+        qa_report: ObjectRef::of(b"r"),
+    };
+    let pull_request = steps.propose(&open).await.unwrap();
+    assert_eq!(steps.propose(&open).await.unwrap(), pull_request);
+    let row =
+        sallyport_ledger::pull_requests::get(&house.context.database, house.ticket.ledger_id())
+            .await
+            .unwrap();
+    assert_eq!(row.title, "FL-1: Fix it");
+    assert!(
+        row.body.contains("I did it.") && row.body.contains("approver@example.com"),
+        "{}",
+        row.body
+    );
+
+    let input = ChangePullRequest {
+        ticket: house.ticket.clone(),
+        repository_url: house.origin.url().to_owned(),
+        pull_request,
+        by: "approver@example.com".into(),
+        at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+    };
+    let forge = steps.forge(&input.repository_url).unwrap();
+    let merged = forge.merge(change(&input)).await.unwrap();
+    assert_eq!(
+        merged,
+        MergeResult::Merged {
+            commit: house.origin.head("main").await
+        }
+    );
+    assert!(
+        steps
+            .forge("https://example.com/x.git")
+            .is_err_and(|error| error.is_final())
+    );
+}

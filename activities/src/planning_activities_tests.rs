@@ -1,0 +1,139 @@
+//! From a ticket to a stored SPEC, on a real repository, with a scripted model.
+
+use chrono::Utc;
+use sallyport_test_support::scripted_model::{PlanAnswer, Scenario};
+use sallyport_workflows::{
+    activities::{RevisedSpec, StepKey},
+    policy::InstallationPolicy,
+    ticket::TicketSummary,
+};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{testing::House, workspace::approved};
+
+const GATES: &str = "[[gates]]\nname = 'Unit tests'\ncommand = 'node --test'\n";
+
+fn answer(title: &str, path: &str) -> Value {
+    json!({
+        "title": title, "problem": "p", "solution": "s",
+        "files": [{"path": path, "change": "modify", "reason": "r"}],
+        "plan": ["1"], "testing": ["t"], "checklist": ["c"], "risks": [], "confidence": 0.8,
+    })
+}
+
+async fn pin(house: &House) -> Result<PinnedPolicy, StepError> {
+    let steps = PlanningSteps::new(house.context.clone());
+    let input = LoadPolicy {
+        ticket: house.ticket.clone(),
+        repository_url: house.origin.url().to_owned(),
+        installation: InstallationPolicy::default(),
+    };
+    steps.pin(input).await
+}
+
+async fn plan_input(house: &House, pinned: &PinnedPolicy, revised: Vec<RevisedSpec>) -> PlanInput {
+    let ticket =
+        json!({"title": "a is wrong", "description": "See src/a.js.", "labels": []}).to_string();
+    PlanInput {
+        key: StepKey {
+            ticket: house.ticket.clone(),
+            sequence: 2,
+        },
+        summary: TicketSummary {
+            title: "a is wrong".into(),
+            url: "https://flux-lens.example.com/tickets/FL-1".into(),
+            reporter: "reporter@example.com".into(),
+            content: house.context.objects.put(ticket).await.unwrap(),
+        },
+        repository_url: house.origin.url().to_owned(),
+        pinned: pinned.clone(),
+        revised,
+        cost_left_micro_usd: 5_000_000,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_becomes_a_spec_that_can_be_approved_and_revised() {
+    let scenario = Scenario::new().plan([
+        PlanAnswer::json(answer("Fix a", "src/none.js")),
+        PlanAnswer::json(answer("Fix a", "src/a.js")),
+        PlanAnswer::json(answer("Fix a better", "src/a.js")),
+    ]);
+    let house = House::new(&[("src/a.js", "a\n"), (policy_file::FILE, GATES)], scenario).await;
+    let pinned = pin(&house).await.unwrap();
+    assert_eq!(pinned.base_branch, "main");
+    assert_eq!(pinned.base_commit, house.origin.head("main").await);
+    let steps = PlanningSteps::new(house.context.clone());
+
+    let first = steps
+        .plan_ticket(plan_input(&house, &pinned, Vec::new()).await)
+        .await
+        .unwrap();
+    assert_eq!(
+        first.usage.requests, 2,
+        "the first answer named a file that does not exist"
+    );
+    let objects = &house.context.objects;
+    let loaded = approved::load(objects, "FL-1", &first.spec, &pinned.policy)
+        .await
+        .unwrap();
+    assert!(loaded.text.starts_with("# Ticket FL-1: Fix a\n"));
+    assert_eq!(loaded.policy.repository.gates[0].command, "node --test");
+    assert_eq!((first.spec.files, first.spec.confidence_percent), (1, 80));
+
+    let revised = RevisedSpec {
+        text: first.spec.text.clone(),
+        comments: objects.put("Do it better.").await.unwrap(),
+    };
+    let second = steps
+        .plan_ticket(plan_input(&house, &pinned, vec![revised]).await)
+        .await
+        .unwrap();
+    assert_ne!(second.spec.revision, first.spec.revision);
+    let asked = house.model.requests().pop().unwrap().body.to_string();
+    assert!(
+        asked.contains("Do it better.") && asked.contains("# Ticket FL-1: Fix a"),
+        "{asked}"
+    );
+    assert!(asked.contains("See src/a.js."));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_policy_and_a_missing_repository_are_final() {
+    for (content, words) in [
+        (
+            "[[gates]]\nname = 'a'\ncommand = 'b'\ncolour = 'red'\n".to_owned(),
+            "line 4",
+        ),
+        ("# nothing\n".to_owned(), "names no gates"),
+        ("#".repeat(70_000), "bytes"),
+    ] {
+        let house = House::new(&[(policy_file::FILE, &content)], Scenario::new()).await;
+        let error = pin(&house).await.unwrap_err();
+        assert!(
+            error.is_final() && error.kind() == kind::POLICY_INVALID,
+            "{error:?}"
+        );
+        assert!(error.message().contains(words), "{error}");
+    }
+    let house = House::new(&[("a", "a")], Scenario::new()).await;
+    assert!(
+        pin(&house)
+            .await
+            .unwrap_err()
+            .message()
+            .contains("is missing")
+    );
+    let steps = PlanningSteps::new(house.context.clone());
+    let gone = LoadPolicy {
+        ticket: house.ticket.clone(),
+        repository_url: format!("file:///nowhere/{}", Utc::now().timestamp()),
+        installation: InstallationPolicy::default(),
+    };
+    let error = steps.pin(gone).await.unwrap_err();
+    assert!(
+        error.is_final() && error.kind() == kind::REPOSITORY_UNAVAILABLE,
+        "{error:?}"
+    );
+}

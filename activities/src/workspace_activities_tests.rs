@@ -1,0 +1,75 @@
+//! The workspace from its laying out to its removal, and QA in between.
+
+use sallyport_ledger::qa_results;
+use sallyport_test_support::scripted_model::Scenario;
+use sallyport_workflows::{activities::StepKey, failure::kind};
+
+use super::*;
+use crate::testing::{House, spec_for};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_is_laid_out_checked_and_removed() {
+    let house = House::new(&[("src/a.js", "a\n")], Scenario::new()).await;
+    let base = house.origin.head("main").await;
+    let (spec, policy) = house.approve(&spec_for(&["src/a.js"]), &base).await;
+    let steps = WorkspaceSteps::new(house.context.clone());
+    let mut prepare = PrepareWorkspace {
+        ticket: house.ticket.clone(),
+        repository_url: house.origin.url().to_owned(),
+        spec: spec.clone(),
+        policy: policy.clone(),
+        start_commit: base.clone(),
+    };
+    let tree = steps.workspace(&house.ticket).tree();
+    for _ in 0..2 {
+        steps.prepare(&prepare).await.unwrap();
+        assert_eq!(
+            std::fs::read_to_string(tree.join("src/a.js")).unwrap(),
+            "a\n"
+        );
+    }
+
+    let run = RunQa {
+        key: StepKey {
+            ticket: house.ticket.clone(),
+            sequence: 5,
+        },
+        repository_url: house.origin.url().to_owned(),
+        commit: base.clone(),
+        policy,
+        spec,
+    };
+    for _ in 0..2 {
+        let mut told = Vec::new();
+        let result = steps
+            .check(&run, |gate| told.push(gate.to_owned()))
+            .await
+            .unwrap();
+        assert!(result.passed && result.gates[0].passed);
+        assert_eq!(told, ["Unit tests"]);
+        let report = house
+            .context
+            .objects
+            .get_text(&result.report)
+            .await
+            .unwrap();
+        assert!(
+            report.starts_with("# QA report for ticket FL-1: passed\n"),
+            "{report}"
+        );
+    }
+    let rows = qa_results::of_workflow(&house.context.database, house.ticket.ledger_id())
+        .await
+        .unwrap();
+    assert_eq!(rows.len(), 1, "one for each step, however often it ran");
+
+    prepare.spec.revision = "0".repeat(64);
+    assert_eq!(
+        steps.prepare(&prepare).await.unwrap_err().kind(),
+        kind::SPEC_CHANGED
+    );
+    for _ in 0..2 {
+        steps.remove(&house.ticket).await.unwrap();
+        assert!(!steps.workspace(&house.ticket).root().exists());
+    }
+}
