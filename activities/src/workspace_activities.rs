@@ -96,7 +96,9 @@ impl WorkspaceSteps {
     }
 
     async fn remove(&self, ticket: &TicketKey) -> Result<(), StepError> {
-        Ok(checkout::remove(self.workspace(ticket).root()).await?)
+        let workspace = self.workspace(ticket);
+        self.context.mirrors.let_go(workspace.name()).await?;
+        Ok(checkout::remove(workspace.root()).await?)
     }
 }
 

@@ -75,13 +75,28 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct Connection {
     /// Where Sallyport's API is [default: the running `sallyport dev`]
-    #[arg(long, env = "SALLYPORT_URL", value_name = "URL", help_heading = "Connection")]
+    #[arg(
+        long,
+        env = "SALLYPORT_URL",
+        value_name = "URL",
+        help_heading = "Connection"
+    )]
     url: Option<String>,
     /// A file that holds your token [default: that of the running `sallyport dev`; or SALLYPORT_TOKEN]
-    #[arg(long, env = "SALLYPORT_TOKEN_FILE", value_name = "FILE", help_heading = "Connection")]
+    #[arg(
+        long,
+        env = "SALLYPORT_TOKEN_FILE",
+        value_name = "FILE",
+        help_heading = "Connection"
+    )]
     token_file: Option<PathBuf>,
     /// The data folder of a running `sallyport dev` [default: .sallyport here or above]
-    #[arg(long, env = "SALLYPORT_DATA_DIR", value_name = "DIR", help_heading = "Connection")]
+    #[arg(
+        long,
+        env = "SALLYPORT_DATA_DIR",
+        value_name = "DIR",
+        help_heading = "Connection"
+    )]
     data_dir: Option<PathBuf>,
 }
 
@@ -238,7 +253,14 @@ mod tests {
 
     #[test]
     fn states_are_taken_as_people_type_them() {
-        assert_eq!(state("awaiting-spec-approval"), Ok(State::AwaitingSpecApproval));
-        assert!(state("waiting").unwrap_err().contains("AWAITING_SPEC_APPROVAL"));
+        assert_eq!(
+            state("awaiting-spec-approval"),
+            Ok(State::AwaitingSpecApproval)
+        );
+        assert!(
+            state("waiting")
+                .unwrap_err()
+                .contains("AWAITING_SPEC_APPROVAL")
+        );
     }
 }

@@ -82,11 +82,10 @@ impl Wish {
                 read_token(&folder.join(TOKEN_FILE))?
             }
             (None, None, _) => {
-                return Err(Problem::new(
-                    Exit::Usage,
-                    format!("no token for {url} is known"),
-                )
-                .hint("name the file that holds it with `--token-file FILE`"));
+                return Err(
+                    Problem::new(Exit::Usage, format!("no token for {url} is known"))
+                        .hint("name the file that holds it with `--token-file FILE`"),
+                );
             }
         };
         Ok(Instance {
@@ -109,7 +108,10 @@ pub fn read_run(folder: &Path) -> Result<Run, Problem> {
     let text = fs::read_to_string(&path).map_err(|error| {
         Problem::new(
             Exit::Unreachable,
-            format!("nothing runs in {}: cannot read {RUN_FILE}: {error}", folder.display()),
+            format!(
+                "nothing runs in {}: cannot read {RUN_FILE}: {error}",
+                folder.display()
+            ),
         )
         .hint(format!(
             "start it with `sallyport dev --data-dir {}`",
@@ -162,7 +164,11 @@ mod tests {
     fn installation(folder: &Path, url: &str) {
         let data = folder.join(DATA_DIR);
         fs::create_dir_all(&data).unwrap();
-        fs::write(data.join(RUN_FILE), serde_json::to_string(&run(url)).unwrap()).unwrap();
+        fs::write(
+            data.join(RUN_FILE),
+            serde_json::to_string(&run(url)).unwrap(),
+        )
+        .unwrap();
         fs::write(data.join(TOKEN_FILE), "local\n").unwrap();
     }
 
@@ -177,7 +183,10 @@ mod tests {
         assert_eq!(found.url, "http://127.0.0.1:1");
         assert_eq!(found.token.expose_secret(), "local");
         installation(&root.path().join("a"), "http://127.0.0.1:9");
-        assert_eq!(Wish::default().find(&below).unwrap().url, "http://127.0.0.1:9");
+        assert_eq!(
+            Wish::default().find(&below).unwrap().url,
+            "http://127.0.0.1:9"
+        );
     }
 
     #[test]
@@ -222,6 +231,9 @@ mod tests {
             data_dir: Some(root.path().to_owned()),
             ..Wish::default()
         };
-        assert_eq!(stopped.find(root.path()).unwrap_err().exit, Exit::Unreachable);
+        assert_eq!(
+            stopped.find(root.path()).unwrap_err().exit,
+            Exit::Unreachable
+        );
     }
 }

@@ -37,7 +37,11 @@ fn main() -> ExitCode {
                 lines(&problem.message)
             ));
             if let Some(hint) = &problem.hint {
-                tell(&format!("{} {}", painter.paint(Style::Dim, "hint:"), lines(hint)));
+                tell(&format!(
+                    "{} {}",
+                    painter.paint(Style::Dim, "hint:"),
+                    lines(hint)
+                ));
             }
             problem.exit.into()
         }
@@ -51,9 +55,12 @@ fn run(command: Command) -> Result<(), Problem> {
         Command::Starter(arguments) => service::starter(&arguments.config),
         Command::Config(ConfigCommand::Check(arguments)) => {
             let config = Config::load(&arguments.config)?;
-            config
-                .check()
-                .map_err(|error| Problem::new(exit::Exit::Usage, format!("{}: {error:#}", arguments.config.display())))?;
+            config.check().map_err(|error| {
+                Problem::new(
+                    exit::Exit::Usage,
+                    format!("{}: {error:#}", arguments.config.display()),
+                )
+            })?;
             terminal::print(b"ok\n").context("cannot write the output")?;
             Ok(())
         }

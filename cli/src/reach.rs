@@ -36,8 +36,7 @@ fn make_below(asked: &Path, others_must_pass: bool, elsewhere: &Path) -> anyhow:
 
     let mode = if others_must_pass { PASSABLE } else { 0o700 };
     let taken = asked.canonicalize().ok();
-    let is_passable =
-        |folder: &Path| !others_must_pass || folder.parent().is_none_or(passable);
+    let is_passable = |folder: &Path| !others_must_pass || folder.parent().is_none_or(passable);
     match taken {
         Some(folder) if is_passable(&folder) => return own(&folder, mode),
         Some(folder) if folder.starts_with(&parent) && !is_empty(&folder) => bail!(

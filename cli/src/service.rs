@@ -27,11 +27,7 @@ use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
 use crate::{
-    config::Config,
-    exit::Problem,
-    private_file::write_once,
-    reach,
-    terminal::shows_colour,
+    config::Config, exit::Problem, private_file::write_once, reach, terminal::shows_colour,
 };
 
 /// What is logged where RUST_LOG says nothing. sqlx would repeat Postgres's notices at every start.
@@ -107,7 +103,9 @@ fn serve<Service>(service: impl FnOnce(CancellationToken) -> Service) -> Result<
 where
     Service: Future<Output = anyhow::Result<()>>,
 {
-    let wanted = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let wanted = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|text| !text.is_empty());
     let filter = EnvFilter::try_new(wanted.as_deref().unwrap_or(USUAL_LOGS))
         .context("RUST_LOG is not understood; write it like `info,sqlx=warn`")?;
     tracing_subscriber::fmt()
@@ -122,8 +120,10 @@ where
         .context("cannot start the runtime")?
         .block_on(async {
             let shutdown = CancellationToken::new();
-            let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-            let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+            let mut interrupt =
+                signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+            let mut terminate =
+                signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
             let stop = shutdown.clone();
             tokio::spawn(async move {
                 tokio::select! {
@@ -142,7 +142,8 @@ where
 fn host_id(data_dir: &Path) -> anyhow::Result<String> {
     let path: PathBuf = data_dir.join("host-id");
     write_once(&path, &format!("{}\n", Uuid::new_v4()))?;
-    let id = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let id =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let id = Uuid::parse_str(id.trim())
         .with_context(|| format!("{} holds no host id; remove it", path.display()))?;
     Ok(id.to_string())
@@ -158,6 +159,11 @@ mod tests {
         let id = host_id(folder.path()).unwrap();
         assert_eq!(host_id(folder.path()).unwrap(), id);
         fs::write(folder.path().join("host-id"), "nonsense").unwrap();
-        assert!(host_id(folder.path()).unwrap_err().to_string().contains("host-id"));
+        assert!(
+            host_id(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("host-id")
+        );
     }
 }

@@ -5,7 +5,9 @@ use std::io::{self, IsTerminal, Write};
 /// Whether a stream shows colours: a terminal that can, and nobody said no (<https://no-color.org>).
 pub fn shows_colour(stream: &impl IsTerminal) -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    stream.is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    stream.is_terminal()
+        && !set("NO_COLOR")
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// How a piece of text is shown.
@@ -52,6 +54,11 @@ impl Painter {
         Self { colour: false }
     }
 
+    /// Whether it puts any style on text.
+    pub fn has_colour(self) -> bool {
+        self.colour
+    }
+
     /// `text` in `style`.
     pub fn paint(self, style: Style, text: impl AsRef<str>) -> String {
         let text = text.as_ref();
@@ -73,7 +80,10 @@ impl Painter {
 /// Whether a character can steer a terminal or change the order in which text is shown.
 fn is_harmful(letter: char) -> bool {
     letter.is_control()
-        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}' | '\u{2029}')
+        || matches!(
+            letter,
+            '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}' | '\u{2029}'
+        )
         || ('\u{202a}'..='\u{202e}').contains(&letter)
         || ('\u{2066}'..='\u{2069}').contains(&letter)
 }
@@ -119,9 +129,7 @@ pub fn json(value: &impl serde::Serialize) -> Result<String, serde_json::Error> 
 /// Writes data to standard output. That the reader went away (`| head`) is no error.
 pub fn print(data: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    let written = stdout
-        .write_all(data)
-        .and_then(|()| stdout.flush());
+    let written = stdout.write_all(data).and_then(|()| stdout.flush());
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         other => other,

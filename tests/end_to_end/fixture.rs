@@ -258,12 +258,7 @@ pub async fn states(api: &Api, id: &str) -> Vec<String> {
     let transitions = view["transitions"].as_array().cloned().unwrap_or_default();
     transitions
         .iter()
-        .map(|transition| {
-            transition["to"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned()
-        })
+        .map(|transition| transition["to"].as_str().unwrap_or_default().to_owned())
         .collect()
 }
 

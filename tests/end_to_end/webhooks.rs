@@ -18,7 +18,7 @@ async fn deliver(id: &str, body: &str, secret: &str) -> (u16, Value) {
     let response = Client::builder()
         .no_proxy()
         .build()
-        .unwrap()
+        .expect("a client")
         .post(url)
         .header("content-type", "application/json")
         .header("x-fluxlens-delivery", id)
@@ -27,7 +27,7 @@ async fn deliver(id: &str, body: &str, secret: &str) -> (u16, Value) {
         .body(body.to_owned())
         .send()
         .await
-        .unwrap();
+        .expect("an answer");
     (
         response.status().as_u16(),
         response.json().await.unwrap_or(Value::Null),

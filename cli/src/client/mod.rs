@@ -75,9 +75,9 @@ impl Client {
             // A proxy could only get in the way of what is on this machine.
             http = http.no_proxy();
         }
-        let http = http
-            .build()
-            .map_err(|error| Problem::new(Exit::Failed, format!("cannot make requests: {error}")))?;
+        let http = http.build().map_err(|error| {
+            Problem::new(Exit::Failed, format!("cannot make requests: {error}"))
+        })?;
         Ok(Self {
             http,
             base,
@@ -118,7 +118,10 @@ impl Client {
             .get("x-sallyport-revision")
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
-        let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| self.broken(&error))?;
         Ok(Document {
             revision,
             bytes: bytes.into(),
@@ -182,7 +185,10 @@ impl Client {
     }
 
     async fn parse<T: DeserializeOwned>(&self, response: Response) -> Result<T, Problem> {
-        let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| self.broken(&error))?;
         serde_json::from_slice(&bytes).map_err(|error| {
             Problem::new(
                 Exit::Failed,
@@ -192,10 +198,7 @@ impl Client {
         })
     }
 
-    async fn send_surely(
-        &self,
-        request: impl Fn() -> RequestBuilder,
-    ) -> Result<Response, Problem> {
+    async fn send_surely(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, Problem> {
         let mut pauses = PAUSES.iter();
         let mut may_have_arrived = false;
         loop {
@@ -261,7 +264,8 @@ fn refusal(status: StatusCode, body: &[u8], base: &Url) -> Problem {
     };
     let problem = Problem::new(exit, said);
     match status.as_u16() {
-        401 => problem.hint("the token is not known there; name the file of yours with `--token-file FILE`"),
+        401 => problem
+            .hint("the token is not known there; name the file of yours with `--token-file FILE`"),
         403 => problem.hint("your role does not allow this; ask an admin of this Sallyport"),
         404 => problem.hint("`sallyport list` shows every ticket"),
         _ => problem,
@@ -295,7 +299,11 @@ mod tests {
         ] {
             let body = br#"{"error":{"code":"x","message":"the reason"}}"#;
             let problem = refusal(StatusCode::from_u16(status).unwrap(), body, &base);
-            assert_eq!((problem.exit, problem.message.as_str()), (exit, "the reason"), "{status}");
+            assert_eq!(
+                (problem.exit, problem.message.as_str()),
+                (exit, "the reason"),
+                "{status}"
+            );
         }
         let odd = refusal(StatusCode::BAD_GATEWAY, b"<html>", &base);
         assert!(odd.message.contains("502"), "{odd}");
@@ -323,7 +331,10 @@ mod tests {
         .unwrap();
         let problem = client.view("FL-1").await.unwrap_err();
         assert_eq!(problem.exit, Exit::Unreachable);
-        assert!(problem.message.contains(&closed.port().to_string()), "{problem}");
+        assert!(
+            problem.message.contains(&closed.port().to_string()),
+            "{problem}"
+        );
     }
 
     /// Reads one request and returns its body.
@@ -335,10 +346,10 @@ mod tests {
             let count = stream.read(&mut chunk).unwrap();
             received.extend_from_slice(&chunk[..count]);
             let text = String::from_utf8_lossy(&received);
-            if let Some((_, body)) = text.split_once("\r\n\r\n") {
-                if let Ok(body) = serde_json::from_str(body) {
-                    return body;
-                }
+            if let Some((_, body)) = text.split_once("\r\n\r\n")
+                && let Ok(body) = serde_json::from_str(body)
+            {
+                return body;
             }
         }
     }

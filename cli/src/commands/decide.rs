@@ -32,22 +32,27 @@ pub async fn run(verdict: Verdict, arguments: DecideArguments) -> Result<(), Pro
     let client = client(arguments.connection)?;
     let view = client.view(&arguments.id).await?;
     let Some(question) = question(&view) else {
-        return no_gate(&view, verdict, arguments.revision.as_deref(), arguments.json);
+        return no_gate(
+            &view,
+            verdict,
+            arguments.revision.as_deref(),
+            arguments.json,
+        );
     };
-    if let Some(named) = &arguments.revision {
-        if !revision::matches(named, &question.revision) {
-            return Err(Problem::new(
-                Exit::Conflict,
-                format!(
-                    "the {} gate of {} now asks about revision {}, not about {}",
-                    question.gate,
-                    line(&view.workflow.ticket_id),
-                    short(&line(&question.revision)),
-                    line(named)
-                ),
-            )
-            .hint("read what it asks about now, then decide about that"));
-        }
+    if let Some(named) = &arguments.revision
+        && !revision::matches(named, &question.revision)
+    {
+        return Err(Problem::new(
+            Exit::Conflict,
+            format!(
+                "the {} gate of {} now asks about revision {}, not about {}",
+                question.gate,
+                line(&view.workflow.ticket_id),
+                short(&line(&question.revision)),
+                line(named)
+            ),
+        )
+        .hint("read what it asks about now, then decide about that"));
     }
     if question.gate == Gate::Scope && verdict == Verdict::Revise {
         return Err(Problem::new(
@@ -56,7 +61,13 @@ pub async fn run(verdict: Verdict, arguments: DecideArguments) -> Result<(), Pro
         ));
     }
     let files = files(&client, &view, &question).await?;
-    tell(&what_is_decided(&view, verdict, &question, &files, Painter::stderr()));
+    tell(&what_is_decided(
+        &view,
+        verdict,
+        &question,
+        &files,
+        Painter::stderr(),
+    ));
     if terminal::is_interactive() && !arguments.yes {
         let sure = terminal::confirm(&format!("{} this?", word(verdict)))
             .map_err(|error| Problem::new(Exit::Failed, format!("cannot ask: {error}")))?;
@@ -286,7 +297,10 @@ fn what_is_decided(
         text.push_str(&format!("    and {} more\n", files.len() - FILES_SHOWN));
     }
     let left = duration(question.deadline - Utc::now());
-    text.push_str(&painter.paint(Style::Dim, format!("  The gate closes by itself in {left}.\n")));
+    text.push_str(&painter.paint(
+        Style::Dim,
+        format!("  The gate closes by itself in {left}.\n"),
+    ));
     text
 }
 
@@ -373,7 +387,10 @@ mod tests {
         ] {
             let problem = no_gate(&view, verdict, named, false).unwrap_err();
             assert_eq!(problem.exit, Exit::Conflict);
-            assert!(problem.message.contains("approver@example.com"), "{problem}");
+            assert!(
+                problem.message.contains("approver@example.com"),
+                "{problem}"
+            );
         }
     }
 

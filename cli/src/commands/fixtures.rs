@@ -135,7 +135,11 @@ fn status() -> Value {
 }
 
 fn transition(sequence: u64, from: Value, to: &str, at: &str) -> Value {
-    let reason = if sequence == 3 { json!("the SPEC is written") } else { Value::Null };
+    let reason = if sequence == 3 {
+        json!("the SPEC is written")
+    } else {
+        Value::Null
+    };
     json!({ "sequence": sequence, "from": from, "to": to, "at": at, "triggered_by": "system", "reason": reason })
 }
 

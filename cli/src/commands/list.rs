@@ -1,7 +1,7 @@
 //! `sallyport list`.
 
 use chrono::{DateTime, Utc};
-use comfy_table::{ContentArrangement, Table, presets::NOTHING};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets::NOTHING};
 
 use super::{client, duration, money, print, print_json, style_of};
 use crate::{
@@ -26,7 +26,8 @@ pub async fn run(arguments: ListArguments) -> Result<(), Problem> {
         });
         return Ok(());
     }
-    print(&render(&list, Utc::now(), Painter::stdout()))?;
+    let width = Table::new().width();
+    print(&render(&list, Utc::now(), Painter::stdout(), width))?;
     let shown = list.workflows.len() as u64;
     if shown < list.total {
         tell(&format!(
@@ -37,15 +38,22 @@ pub async fn run(arguments: ListArguments) -> Result<(), Problem> {
     Ok(())
 }
 
-fn render(list: &WorkflowList, now: DateTime<Utc>, painter: Painter) -> String {
+/// The table, with titles wrapped to `width` columns; not at all where the output goes elsewhere than to a terminal.
+fn render(list: &WorkflowList, now: DateTime<Utc>, painter: Painter, width: Option<u16>) -> String {
     let mut table = Table::new();
-    // Wrapped to the terminal's width; not at all where the output goes elsewhere.
+    // What a terminal is like is said here, and not found out once more by the table.
+    table.force_no_tty();
+    if painter.has_colour() {
+        table.enforce_styling();
+    }
+    if let Some(width) = width {
+        table.set_width(width);
+    }
     table
         .load_style(NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(
-            ["TICKET", "STATE", "SINCE", "COST", "TITLE"]
-                .map(|heading| painter.paint(Style::Dim, heading)),
+            ["TICKET", "STATE", "SINCE", "COST", "TITLE"].map(|heading| cell(heading, Style::Dim)),
         );
     for workflow in &list.workflows {
         let ticket = match workflow.attempt {
@@ -53,19 +61,34 @@ fn render(list: &WorkflowList, now: DateTime<Utc>, painter: Painter) -> String {
             attempt => format!("{} (attempt {attempt})", line(&workflow.ticket_id)),
         };
         table.add_row([
-            ticket,
-            painter.paint(style_of(workflow.state), workflow.state.as_str()),
-            duration(now - workflow.since),
-            money(workflow.usage.cost_micro_usd),
-            line(workflow.title.as_deref().unwrap_or("-")),
+            Cell::new(ticket),
+            cell(workflow.state.as_str(), style_of(workflow.state)),
+            Cell::new(duration(now - workflow.since)),
+            Cell::new(money(workflow.usage.cost_micro_usd)),
+            Cell::new(line(workflow.title.as_deref().unwrap_or("-"))),
         ]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
     let mut text = String::new();
     for row in table.lines() {
-        text.push_str(row.trim());
+        text.push_str(row.trim_end());
         text.push('\n');
     }
     text
+}
+
+fn cell(text: &str, style: Style) -> Cell {
+    let cell = Cell::new(text);
+    match style {
+        Style::Bold => cell.add_attribute(Attribute::Bold),
+        Style::Dim => cell.add_attribute(Attribute::Dim),
+        Style::Green => cell.fg(Color::DarkGreen),
+        Style::Yellow => cell.fg(Color::DarkYellow),
+        Style::Red => cell.fg(Color::DarkRed),
+        Style::Blue => cell.fg(Color::DarkBlue),
+    }
 }
 
 #[cfg(test)]
@@ -74,6 +97,25 @@ mod tests {
 
     #[test]
     fn a_list_is_plain_and_harmless_without_a_terminal() {
-        insta::assert_snapshot!(render(&fixtures::list(), fixtures::now(), Painter::plain()));
+        insta::assert_snapshot!(render(
+            &fixtures::list(),
+            fixtures::now(),
+            Painter::plain(),
+            None
+        ));
+    }
+
+    #[test]
+    fn a_narrow_terminal_wraps_the_titles() {
+        let text = render(
+            &fixtures::list(),
+            fixtures::now(),
+            Painter::plain(),
+            Some(70),
+        );
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 70),
+            "{text}"
+        );
     }
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use sallyport_ledger::agent_logs::{LogLevel, LogRow};
+use sallyport_workflows::failure::shorten;
 
-use super::{client, print};
+use super::{client, count, print};
 use crate::{
     arguments::LogsArguments,
     client::Client,
@@ -14,6 +15,8 @@ use crate::{
 
 /// How many lines are asked for at once.
 const PAGE: u32 = 500;
+/// How many characters of a message are shown.
+const LONGEST_MESSAGE: usize = 240;
 /// The pause before it is asked again whether there is more.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -28,7 +31,9 @@ pub async fn run(arguments: LogsArguments) -> Result<(), Problem> {
         let ended = !arguments.follow || has_ended(&client, &arguments.id).await?;
         loop {
             let page = match client.logs(&arguments.id, after, PAGE).await {
-                Err(problem) if arguments.follow && printed && problem.exit == Exit::Unreachable => {
+                Err(problem)
+                    if arguments.follow && printed && problem.exit == Exit::Unreachable =>
+                {
                     tell(&format!("{problem}; trying again"));
                     break;
                 }
@@ -68,9 +73,8 @@ async fn has_ended(client: &Client, id: &str) -> Result<bool, Problem> {
 }
 
 fn json_line(row: &LogRow) -> Result<String, Problem> {
-    let pretty = crate::terminal::json(row).map_err(|error| {
-        Problem::new(Exit::Failed, format!("cannot write JSON: {error}"))
-    })?;
+    let pretty = crate::terminal::json(row)
+        .map_err(|error| Problem::new(Exit::Failed, format!("cannot write JSON: {error}")))?;
     // Line breaks inside strings are escaped, so these are only the layout's.
     let compact: Vec<&str> = pretty.lines().map(str::trim).collect();
     Ok(format!("{}\n", compact.join(" ")))
@@ -87,11 +91,25 @@ fn render(row: &LogRow, painter: Painter) -> String {
         "{} {level}",
         painter.paint(Style::Dim, row.at.format("%H:%M:%S").to_string())
     );
+    let message = brief(&row.message);
+    // Most messages about a tool begin with its name.
     for part in [&row.tool, &row.path].into_iter().flatten() {
-        text.push(' ');
-        text.push_str(&painter.paint(Style::Bold, line(part)));
+        if !message.contains(&line(part)) {
+            text.push(' ');
+            text.push_str(&painter.paint(Style::Bold, line(part)));
+        }
     }
-    format!("{text}  {}\n", line(&row.message))
+    format!("{text} {message}\n")
+}
+
+/// A message in one line of bearable length; `--json` has all of it.
+fn brief(message: &str) -> String {
+    let mut lines = message.lines().map(line).filter(|text| !text.is_empty());
+    let first = shorten(&lines.next().unwrap_or_default(), LONGEST_MESSAGE);
+    match lines.count() {
+        0 => first,
+        more => format!("{first} [+{}]", count(more as u64, "line")),
+    }
 }
 
 #[cfg(test)]
@@ -113,8 +131,17 @@ mod tests {
     fn a_line_stays_one_line_and_harmless() {
         assert_eq!(
             render(&row(), Painter::plain()),
-            "19:10:01 warn  edit src/list.js  wrote [2Jtwo lines\n"
+            "19:10:01 warn  edit src/list.js wrote [+1 line]\n"
         );
+        let named = LogRow {
+            message: "edit src/list.js\u{1b}[2J".into(),
+            ..row()
+        };
+        assert_eq!(
+            render(&named, Painter::plain()),
+            "19:10:01 warn  edit src/list.js[2J\n"
+        );
+        assert!(brief(&"x".repeat(5000)).chars().count() <= LONGEST_MESSAGE);
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 mod decide;
 mod documents;
+#[cfg(test)]
+mod fixtures;
 mod list;
 mod logs;
 mod reopen;
 mod status;
-#[cfg(test)]
-mod fixtures;
 
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -107,7 +107,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -144,7 +144,12 @@ mod tests {
         ] {
             assert_eq!(duration(TimeDelta::seconds(seconds)), text);
         }
-        for (micro, text) in [(0, "$0.00"), (1, "<$0.01"), (10_000, "$0.01"), (1_239_999, "$1.23")] {
+        for (micro, text) in [
+            (0, "$0.00"),
+            (1, "<$0.01"),
+            (10_000, "$0.01"),
+            (1_239_999, "$1.23"),
+        ] {
             assert_eq!(money(micro), text);
         }
         assert_eq!(grouped(1_234_567), "1,234,567");

@@ -70,7 +70,10 @@ pub fn question(view: &WorkflowView) -> Option<Question> {
 
 /// The ticket's title, fit for a terminal.
 pub fn title(view: &WorkflowView) -> String {
-    let live = view.status.as_ref().and_then(|status| status.summary.as_ref());
+    let live = view
+        .status
+        .as_ref()
+        .and_then(|status| status.summary.as_ref());
     let title = live
         .map(|summary| summary.title.as_str())
         .or(view.workflow.title.as_deref());
@@ -105,8 +108,10 @@ fn render(view: &WorkflowView, now: DateTime<Utc>, painter: Painter) -> String {
         workflow.ticket_url.as_deref(),
     ];
     let known: Vec<String> = known.into_iter().flatten().map(line).collect();
-    page.text
-        .push_str(&format!("{}\n\n", painter.paint(Style::Dim, known.join(" · "))));
+    page.text.push_str(&format!(
+        "{}\n\n",
+        painter.paint(Style::Dim, known.join(" · "))
+    ));
 
     page.row(
         "State",
@@ -120,7 +125,10 @@ fn render(view: &WorkflowView, now: DateTime<Utc>, painter: Painter) -> String {
     if !view.live && !state.is_end() {
         page.row(
             "",
-            &painter.paint(Style::Yellow, "no worker answers now; this is what was recorded last"),
+            &painter.paint(
+                Style::Yellow,
+                "no worker answers now; this is what was recorded last",
+            ),
         );
     }
     if let Some(question) = question(view) {
@@ -209,11 +217,19 @@ fn render(view: &WorkflowView, now: DateTime<Utc>, painter: Painter) -> String {
     render_history(&mut page, view);
     page.text.push('\n');
     let next = next_steps(view);
-    let width = next.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    let width = next
+        .iter()
+        .map(|(command, _)| command.len())
+        .max()
+        .unwrap_or(0);
     for (index, (command, why)) in next.iter().enumerate() {
         page.row(
             if index == 0 { "Next" } else { "" },
-            &format!("{}  {}", painter.paint(Style::Bold, format!("{command:<width$}")), painter.paint(Style::Dim, why)),
+            &format!(
+                "{}  {}",
+                painter.paint(Style::Bold, format!("{command:<width$}")),
+                painter.paint(Style::Dim, why)
+            ),
         );
     }
     page.text
@@ -264,6 +280,7 @@ fn render_decisions(page: &mut Page, view: &WorkflowView) {
 }
 
 fn render_history(page: &mut Page, view: &WorkflowView) {
+    let mut reason_before = None;
     for (index, transition) in view.transitions.iter().enumerate() {
         let mut text = format!(
             "{}  {}",
@@ -271,9 +288,15 @@ fn render_history(page: &mut Page, view: &WorkflowView) {
             page.painter
                 .paint(style_of(transition.to), transition.to.as_str())
         );
-        if let Some(reason) = &transition.reason {
-            text.push_str(&format!("  {}", page.painter.paint(Style::Dim, line(reason))));
+        // Two steps for one reason say it once.
+        let reason = transition.reason.as_ref();
+        if let Some(reason) = reason.filter(|reason| reason_before != Some(*reason)) {
+            text.push_str(&format!(
+                "  {}",
+                page.painter.paint(Style::Dim, line(reason))
+            ));
         }
+        reason_before = reason;
         page.row(if index == 0 { "History" } else { "" }, &text);
     }
 }
@@ -287,7 +310,10 @@ fn next_steps(view: &WorkflowView) -> Vec<(String, &'static str)> {
             Gate::Spec => vec![
                 (command("spec"), "read what would be done"),
                 (command("approve"), "let the agent do it"),
-                (format!("{} -m 'what to change'", command("revise")), "send it back to the planner"),
+                (
+                    format!("{} -m 'what to change'", command("revise")),
+                    "send it back to the planner",
+                ),
                 (command("reject"), "end the ticket here"),
             ],
             Gate::Scope => vec![
@@ -297,7 +323,10 @@ fn next_steps(view: &WorkflowView) -> Vec<(String, &'static str)> {
             Gate::Pr => vec![
                 (command("diff"), "read what the agent changed"),
                 (command("approve"), "merge it"),
-                (format!("{} -m 'what to change'", command("revise")), "send it back to the agent"),
+                (
+                    format!("{} -m 'what to change'", command("revise")),
+                    "send it back to the agent",
+                ),
                 (command("reject"), "close the pull request"),
             ],
         };

@@ -16,7 +16,14 @@ use super::{
 const PATHS: [&str; 3] = ["data_dir", "tools.manifest", "objects.path"];
 
 /// Keys whose values must not be shown, wherever they are.
-const SECRETS: [&str; 6] = ["api_key", "key", "password", "token", "url", "webhook_secret"];
+const SECRETS: [&str; 6] = [
+    "api_key",
+    "key",
+    "password",
+    "token",
+    "url",
+    "webhook_secret",
+];
 
 /// What was put together so far.
 #[derive(Clone, Debug)]
@@ -99,7 +106,10 @@ impl Layers {
                 return Err(ConfigError::Key {
                     file: self.file.clone(),
                     key: so_far,
-                    reason: format!("it is no section, so `{}` cannot be set in it", path.join(".")),
+                    reason: format!(
+                        "it is no section, so `{}` cannot be set in it",
+                        path.join(".")
+                    ),
                     origin: Some(origin),
                 });
             };

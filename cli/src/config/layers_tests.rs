@@ -94,7 +94,10 @@ fn an_error_in_a_variable_names_the_variable() {
         "{error}"
     );
     let error = read(GOOD, &[("SALLYPORT__STARTER__LISTEN__X", "1")]).unwrap_err();
-    assert!(error.contains("key `starter.listen`: it is no section"), "{error}");
+    assert!(
+        error.contains("key `starter.listen`: it is no section"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -127,10 +130,11 @@ fn a_secret_never_stands_in_an_error() {
 
 #[test]
 fn a_default_gives_way_to_the_value_and_to_its_file() {
-    let mut layers =
-        Layers::parse(Path::new("/x.toml"), "[a]\nkey_file = 'k'\n").unwrap();
+    let mut layers = Layers::parse(Path::new("/x.toml"), "[a]\nkey_file = 'k'\n").unwrap();
     layers.put_default(&["a", "key"], "mine".into()).unwrap();
-    layers.put_default(&["b", "key_file"], "mine".into()).unwrap();
+    layers
+        .put_default(&["b", "key_file"], "mine".into())
+        .unwrap();
     assert_eq!(layers.get(&["a", "key"]), None);
     assert_eq!(layers.get(&["b", "key_file"]), Some(&"/mine".into()));
 }

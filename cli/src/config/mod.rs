@@ -85,7 +85,10 @@ impl Config {
         layers.put_default(&["tools", "manifest"], ".tools/tools.json".into())?;
         let data_dir = layers.get(&["data_dir"]).and_then(toml::Value::as_str);
         let objects = Path::new(data_dir.unwrap_or_default()).join("objects");
-        layers.put_default(&["objects", "path"], objects.to_string_lossy().into_owned().into())?;
+        layers.put_default(
+            &["objects", "path"],
+            objects.to_string_lossy().into_owned().into(),
+        )?;
         Self::add_vendor_key(&mut layers, environment)?;
         let unproven = ["policy", "accept_unproven_decisions"];
         if layers.get(&unproven).is_some() {
@@ -153,8 +156,8 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let mut layers =
-            Layers::parse(Path::new("/srv/sallyport.toml"), text).map_err(|error| error.to_string())?;
+        let mut layers = Layers::parse(Path::new("/srv/sallyport.toml"), text)
+            .map_err(|error| error.to_string())?;
         layers
             .overlay(environment.iter().cloned())
             .map_err(|error| error.to_string())?;
@@ -183,14 +186,22 @@ mod tests {
             "{error}"
         );
         let said = [("SALLYPORT__DECISIONS__ACCEPT_UNPROVEN", "true")];
-        assert!(load(&silent, &said).unwrap().policy.accept_unproven_decisions);
+        assert!(
+            load(&silent, &said)
+                .unwrap()
+                .policy
+                .accept_unproven_decisions
+        );
     }
 
     #[test]
     fn there_is_one_place_to_say_it() {
         let text = format!("{WHOLE}\n[policy]\naccept_unproven_decisions = true\n");
         let error = load(&text, &[]).unwrap_err();
-        assert!(error.contains("`policy.accept_unproven_decisions`"), "{error}");
+        assert!(
+            error.contains("`policy.accept_unproven_decisions`"),
+            "{error}"
+        );
         assert!(error.contains("decisions.accept_unproven"), "{error}");
     }
 
@@ -207,11 +218,13 @@ mod tests {
         Config::add_vendor_key(&mut layers, environment.clone()).unwrap();
         assert_eq!(layers.get(&["model", "api_key"]), Some(&"a".into()));
 
-        let mut named = Layers::parse(Path::new("/x.toml"), "[model]\nvendor = 'openai'\n").unwrap();
+        let mut named =
+            Layers::parse(Path::new("/x.toml"), "[model]\nvendor = 'openai'\n").unwrap();
         Config::add_vendor_key(&mut named, environment.clone()).unwrap();
         assert_eq!(named.get(&["model", "api_key"]), Some(&"o".into()));
 
-        let mut own = Layers::parse(Path::new("/x.toml"), "[model]\napi_key_file = 'mine'\n").unwrap();
+        let mut own =
+            Layers::parse(Path::new("/x.toml"), "[model]\napi_key_file = 'mine'\n").unwrap();
         Config::add_vendor_key(&mut own, environment).unwrap();
         assert_eq!(own.get(&["model", "api_key"]), None);
     }

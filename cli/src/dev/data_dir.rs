@@ -194,7 +194,10 @@ mod tests {
         let token = fs::read_to_string(&file).unwrap();
         assert_eq!(token.trim().len(), 64);
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_to_string(data.secret("token").unwrap()).unwrap(), token);
+        assert_eq!(
+            fs::read_to_string(data.secret("token").unwrap()).unwrap(),
+            token
+        );
         assert_ne!(
             fs::read_to_string(data.secret("decision-key").unwrap()).unwrap(),
             token

@@ -23,7 +23,10 @@ const OURS: [(&str, &[&str]); 5] = [
     ("data_dir", &[]),
     ("temporal", &["address", "namespace"]),
     ("database", &["url", "url_file"]),
-    ("starter", &["listen", "public_url", "temporal_ui_url", "tokens"]),
+    (
+        "starter",
+        &["listen", "public_url", "temporal_ui_url", "tokens"],
+    ),
     ("tools", &["manifest"]),
 ];
 
@@ -94,19 +97,34 @@ pub fn complete(
     let ours: [(&[&str], Value); 9] = [
         (&["data_dir"], text(data.path())),
         (&["tools", "manifest"], text(tools)),
-        (&["temporal", "address"], format!("http://{}", addresses.temporal).into()),
+        (
+            &["temporal", "address"],
+            format!("http://{}", addresses.temporal).into(),
+        ),
         (&["temporal", "namespace"], "default".into()),
-        (&["database", "url"], addresses.database_url.expose_secret().into()),
-        (&["starter", "listen"], format!("127.0.0.1:{}", addresses.starter_port).into()),
+        (
+            &["database", "url"],
+            addresses.database_url.expose_secret().into(),
+        ),
+        (
+            &["starter", "listen"],
+            format!("127.0.0.1:{}", addresses.starter_port).into(),
+        ),
         (&["starter", "public_url"], addresses.starter_url().into()),
-        (&["starter", "temporal_ui_url"], addresses.temporal_ui_url.clone().into()),
+        (
+            &["starter", "temporal_ui_url"],
+            addresses.temporal_ui_url.clone().into(),
+        ),
         (&["starter", "tokens"], Value::Array(tokens)),
     ];
     for (path, value) in ours {
         layers.put(path, value, Origin::Dev)?;
     }
     layers.put_default(&["decisions", "accept_unproven"], true.into())?;
-    layers.put_default(&["decisions", "key_file"], text(&data.secret("decision-key")?))?;
+    layers.put_default(
+        &["decisions", "key_file"],
+        text(&data.secret("decision-key")?),
+    )?;
     layers.put_default(
         &["flux_lens", "webhook_secret_file"],
         text(&data.secret("webhook-secret")?),
@@ -187,16 +205,36 @@ mod tests {
         .unwrap();
         let data = DataDir::open(&parent.path().join("data"), false).unwrap();
         let mut layers = read_users(None, parent.path()).unwrap();
-        complete(&mut layers, &data, &addresses(), Path::new("/t/tools.json"), "me@example.com").unwrap();
+        complete(
+            &mut layers,
+            &data,
+            &addresses(),
+            Path::new("/t/tools.json"),
+            "me@example.com",
+        )
+        .unwrap();
         let written = fs::read_to_string(write(&layers, &data).unwrap()).unwrap();
         let table: Table = written.parse().unwrap();
 
         assert_eq!(table["database"]["max_connections"].as_integer(), Some(3));
-        assert!(table["database"]["url"].as_str().unwrap().contains(":5480/"));
+        assert!(
+            table["database"]["url"]
+                .as_str()
+                .unwrap()
+                .contains(":5480/")
+        );
         assert!(table["database"].get("url_file").is_none());
         assert_eq!(table["decisions"]["accept_unproven"].as_bool(), Some(false));
-        assert!(table["decisions"]["key_file"].as_str().unwrap().ends_with("decision-key"));
-        assert_eq!(table["flux_lens"]["webhook_secret"].as_str(), Some("theirs"));
+        assert!(
+            table["decisions"]["key_file"]
+                .as_str()
+                .unwrap()
+                .ends_with("decision-key")
+        );
+        assert_eq!(
+            table["flux_lens"]["webhook_secret"].as_str(),
+            Some("theirs")
+        );
         assert!(table["flux_lens"].get("webhook_secret_file").is_none());
         let people: Vec<_> = table["starter"]["tokens"]
             .as_array()
@@ -220,7 +258,11 @@ mod tests {
         let found = undoing(names.map(|name| (name.to_owned(), String::new())));
         assert_eq!(
             found,
-            ["SALLYPORT__DATABASE__URL", "SALLYPORT__STARTER", "SALLYPORT__DATA_DIR"]
+            [
+                "SALLYPORT__DATABASE__URL",
+                "SALLYPORT__STARTER",
+                "SALLYPORT__DATA_DIR"
+            ]
         );
     }
 }

@@ -90,7 +90,10 @@ impl Plan {
         let tools = preflight::load_tools(&tools_file)?;
 
         let as_root = rustix::process::geteuid().is_root();
-        let asked = arguments.data_dir.clone().unwrap_or_else(|| here.join(DATA_DIR));
+        let asked = arguments
+            .data_dir
+            .clone()
+            .unwrap_or_else(|| here.join(DATA_DIR));
         let data = DataDir::open(&asked, as_root)?;
         let take = |port, what, flag| Port::take(port, what, flag, data.after_a_crash());
         let ports = [
@@ -159,7 +162,10 @@ impl Plan {
         }
         crew.stop().await;
         if lived.is_ok() {
-            tell(&format!("stopped; the data is kept in {}", self.data.path().display()));
+            tell(&format!(
+                "stopped; the data is kept in {}",
+                self.data.path().display()
+            ));
         }
         lived
     }
@@ -169,19 +175,24 @@ impl Plan {
         postgres_port.release();
         let server = self.postgres.server(self.data.log_file("postgres")?);
         let postgres = &self.postgres;
-        crew.start(server, SERVER_DEATHS, || postgres.is_ready()).await?;
+        crew.start(server, SERVER_DEATHS, || postgres.is_ready())
+            .await?;
 
         temporal_port.release();
         ui_port.release();
-        let server = self.temporal.server(self.data.path(), self.data.log_file("temporal")?);
+        let server = self
+            .temporal
+            .server(self.data.path(), self.data.log_file("temporal")?);
         let temporal = &self.temporal;
-        crew.start(server, SERVER_DEATHS, || temporal.is_ready()).await?;
+        crew.start(server, SERVER_DEATHS, || temporal.is_ready())
+            .await?;
 
         starter_port.release();
         let client = reqwest::Client::new();
         let health = format!("{}/health", self.addresses.starter_url());
         let starter = self.ours("starter", Duration::from_secs(15))?;
-        crew.start(starter, 0, || is_healthy(&client, &health)).await?;
+        crew.start(starter, 0, || is_healthy(&client, &health))
+            .await?;
         let worker = self.ours("worker", Duration::from_secs(30))?;
         let temporal = &self.temporal;
         crew.start(worker, 0, || temporal.has_worker()).await?;

@@ -27,13 +27,23 @@ impl Port {
         flag: &str,
         after_a_crash: bool,
     ) -> Result<Self, Problem> {
-        let deadline = Instant::now() + if after_a_crash { RELEASE } else { Duration::ZERO };
+        let deadline = Instant::now()
+            + if after_a_crash {
+                RELEASE
+            } else {
+                Duration::ZERO
+            };
         loop {
             match TcpListener::bind((Ipv4Addr::LOCALHOST, asked)) {
                 Ok(holder) => {
                     let number = holder
                         .local_addr()
-                        .map_err(|error| Problem::new(Exit::Failed, format!("cannot read the port of {what}: {error}")))?
+                        .map_err(|error| {
+                            Problem::new(
+                                Exit::Failed,
+                                format!("cannot read the port of {what}: {error}"),
+                            )
+                        })?
                         .port();
                     return Ok(Self {
                         number,
@@ -74,7 +84,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_port_is_told_with_the_flag_that_chooses_another() {
-        let mut mine = Port::take(0, "the test", "--test-port", false).await.unwrap();
+        let mut mine = Port::take(0, "the test", "--test-port", false)
+            .await
+            .unwrap();
         let number = mine.number();
         assert_ne!(number, 0);
         let problem = Port::take(number, "Temporal", "--temporal-port", false)

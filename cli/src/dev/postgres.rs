@@ -40,7 +40,12 @@ pub struct Postgres {
 
 impl Postgres {
     /// Makes the cluster in the data folder, or takes the one that is there.
-    pub fn prepare(programs: &Path, data: &DataDir, port: u16, as_root: bool) -> anyhow::Result<Self> {
+    pub fn prepare(
+        programs: &Path,
+        data: &DataDir,
+        port: u16,
+        as_root: bool,
+    ) -> anyhow::Result<Self> {
         let account = as_root.then(system_account).transpose()?;
         let folder = data.path().join("postgres");
         make_private_folder(&folder, account)?;
@@ -220,7 +225,11 @@ fn remove_lock_of_the_dead(lock: &Path) -> anyhow::Result<()> {
 fn major_version(text: &str) -> Option<&str> {
     text.split_whitespace()
         .find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()))
-        .and_then(|version| version.split(|letter: char| !letter.is_ascii_digit()).next())
+        .and_then(|version| {
+            version
+                .split(|letter: char| !letter.is_ascii_digit())
+                .next()
+        })
 }
 
 fn make_private_folder(folder: &Path, account: Option<Account>) -> anyhow::Result<()> {
@@ -302,7 +311,10 @@ mod tests {
     #[test]
     fn the_major_version_is_found() {
         for (text, major) in [
-            ("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n", "15"),
+            (
+                "postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n",
+                "15",
+            ),
             ("postgres (PostgreSQL) 18.6\n", "18"),
             ("postgres (PostgreSQL) 19beta1\n", "19"),
         ] {

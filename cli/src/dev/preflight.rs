@@ -89,15 +89,19 @@ pub fn require_setpriv() -> Result<(), Problem> {
     if found {
         return Ok(());
     }
-    Err(
-        Problem::new(Exit::Failed, "cannot run `setpriv`, which ties programs to this one")
-            .hint("install util-linux: `apt-get install util-linux` (Debian, Ubuntu)"),
+    Err(Problem::new(
+        Exit::Failed,
+        "cannot run `setpriv`, which ties programs to this one",
     )
+    .hint("install util-linux: `apt-get install util-linux` (Debian, Ubuntu)"))
 }
 
 /// Makes a room and checks that it is sealed.
 pub async fn require_sandbox(tools: &Tools, data: &DataDir) -> Result<(), Problem> {
-    let (kit, workspaces) = (data.path().join("room-kit"), data.passable_folder("workspaces")?);
+    let (kit, workspaces) = (
+        data.path().join("room-kit"),
+        data.passable_folder("workspaces")?,
+    );
     let check = async {
         let sandbox = Sandbox::open(tools, &kit)?;
         sandbox::preflight(&sandbox, &workspaces).await
@@ -122,13 +126,21 @@ mod tests {
     #[test]
     fn every_missing_key_is_named_at_once() {
         let all = missing("");
-        for key in ["flux_lens.base_url", "flux_lens.token", "[[repositories]]", "model.api_key"] {
+        for key in [
+            "flux_lens.base_url",
+            "flux_lens.token",
+            "[[repositories]]",
+            "model.api_key",
+        ] {
             assert!(all.contains(key), "{all}");
         }
         let one = missing(
             "repositories = []\n[flux_lens]\nbase_url = 'x'\ntoken_file = 'y'\n[model]\napi_key = 'z'\n",
         );
-        assert!(one.contains("[[repositories]]") && !one.contains("flux_lens."), "{one}");
+        assert!(
+            one.contains("[[repositories]]") && !one.contains("flux_lens."),
+            "{one}"
+        );
         let none = "[flux_lens]\nbase_url = 'x'\ntoken = 'y'\n[model]\napi_key_file = 'z'\n[[repositories]]\nproject = 'A'\n";
         assert_eq!(missing(none), "");
     }
@@ -141,7 +153,10 @@ mod tests {
         std::fs::create_dir_all(root.path().join(".tools")).unwrap();
         let list = root.path().join(TOOLS);
         std::fs::write(&list, "{}").unwrap();
-        assert_eq!(find_tools(&below, Path::new("/nowhere")), Some(list.clone()));
+        assert_eq!(
+            find_tools(&below, Path::new("/nowhere")),
+            Some(list.clone())
+        );
         assert_eq!(find_tools(Path::new("/nowhere"), &below), Some(list));
     }
 }

@@ -267,7 +267,10 @@ mod tests {
         let log = folder.path().join("test.log");
         tokio::task::LocalSet::new()
             .run_until(async {
-                let sleeper = program(folder.path(), "echo run $SALLYPORT_TEST_ONLY; exec sleep 1000");
+                let sleeper = program(
+                    folder.path(),
+                    "echo run $SALLYPORT_TEST_ONLY; exec sleep 1000",
+                );
                 let kept = Kept::start(sleeper, sender, CancellationToken::new());
                 let first = started(&mut events).await;
                 // Once its line is in the log it is `sh` or `sleep`, no longer setpriv.

@@ -21,7 +21,8 @@ const TAIL_BYTES: u64 = 64 * 1024;
 /// Prints where everything is and what to do next.
 pub fn print(run: &Run, data: &Path, person: &str) -> anyhow::Result<()> {
     let painter = Painter::stdout();
-    terminal::print(text(run, data, person, painter).as_bytes()).context("cannot write to the terminal")
+    terminal::print(text(run, data, person, painter).as_bytes())
+        .context("cannot write to the terminal")
 }
 
 fn text(run: &Run, data: &Path, person: &str, painter: Painter) -> String {
@@ -29,7 +30,11 @@ fn text(run: &Run, data: &Path, person: &str, painter: Painter) -> String {
     let here = std::env::current_dir().ok();
     let shown = here
         .as_deref()
-        .filter(|here| here.join(DATA_DIR).canonicalize().is_ok_and(|known| known == data))
+        .filter(|here| {
+            here.join(DATA_DIR)
+                .canonicalize()
+                .is_ok_and(|known| known == data)
+        })
         .map_or_else(|| data.display().to_string(), |_| DATA_DIR.to_owned());
     let option = if shown == DATA_DIR {
         String::new()
@@ -83,7 +88,10 @@ pub fn tail(log: &Path, from: u64) -> String {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     let text = read().unwrap_or_default();
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..]
         .iter()
         .map(|line| format!("\n    {}", terminal::line(line)))
@@ -118,10 +126,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("x.log");
         let before = "from the run before\n";
-        let now: String = (0..20).map(|number| format!("line {number}\u{1b}\n")).collect();
+        let now: String = (0..20)
+            .map(|number| format!("line {number}\u{1b}\n"))
+            .collect();
         std::fs::write(&log, format!("{before}{now}")).unwrap();
         let shown = tail(&log, before.len() as u64);
-        assert!(shown.starts_with("\n    line 5\n") && shown.ends_with("line 19"), "{shown}");
+        assert!(
+            shown.starts_with("\n    line 5\n") && shown.ends_with("line 19"),
+            "{shown}"
+        );
         assert_eq!(tail(&log, (before.len() + now.len()) as u64), "");
         assert_eq!(tail(&folder.path().join("none"), 0), "");
     }

@@ -47,8 +47,9 @@ impl Temporal {
     pub fn server(&self, data: &Path, log: std::path::PathBuf) -> Program {
         // Histories hold what tickets say, so the database's files are for their owner only. The server knows no option
         // for that.
-        let mut command: Vec<std::ffi::OsString> =
-            ["sh", "-c", "umask 077 && exec \"$@\"", "sh"].map(Into::into).to_vec();
+        let mut command: Vec<std::ffi::OsString> = ["sh", "-c", "umask 077 && exec \"$@\"", "sh"]
+            .map(Into::into)
+            .to_vec();
         command.push(self.program.clone().into());
         command.extend(["server", "start-dev", "--ip", "127.0.0.1"].map(Into::into));
         command.extend(["--port".into(), self.port.to_string().into()]);
@@ -82,9 +83,7 @@ impl Temporal {
 
     /// Whether the server answers and knows our search attributes.
     pub async fn is_ready(&self) -> anyhow::Result<()> {
-        let known = self
-            .ask(&["operator", "search-attribute", "list"])
-            .await?;
+        let known = self.ask(&["operator", "search-attribute", "list"]).await?;
         let known = &known["customAttributes"];
         for name in KEYWORDS {
             if known.get(name).is_none() {
@@ -96,9 +95,7 @@ impl Temporal {
 
     /// Whether a worker takes tasks from the common queue.
     pub async fn has_worker(&self) -> anyhow::Result<()> {
-        let queue = self
-            .ask(&QUEUE_POLLERS)
-            .await?;
+        let queue = self.ask(&QUEUE_POLLERS).await?;
         match queue["pollers"].as_array() {
             Some(pollers) if !pollers.is_empty() => Ok(()),
             _ => bail!("no worker has asked the task queue `{TASK_QUEUE}` for work yet"),

@@ -19,7 +19,7 @@ fn line(line: u64, message: &str) -> NewLogLine {
         at: at(line as i64),
         level: LogLevel::Info,
         message: message.into(),
-        tool: (line % 2 == 0).then(|| "edit".into()),
+        tool: line.is_multiple_of(2).then(|| "edit".into()),
         path: None,
     }
 }

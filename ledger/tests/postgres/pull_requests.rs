@@ -26,17 +26,19 @@ fn new(ticket: &TicketKey, repository: &str) -> NewPullRequest {
 #[tokio::test]
 async fn numbers_are_given_out_once_without_gaps() {
     let database = ledger().await;
-    let mut tasks = Vec::new();
+    let mut tickets = Vec::new();
     for number in 1..=12 {
-        let ticket = begun(&database, &format!("FL-{number}")).await;
-        // Each is opened twice at the same time, as by two workers.
-        for _ in 0..2 {
-            let (database, new) = (database.clone(), new(&ticket, "file:///demo.git"));
-            tasks.push(tokio::spawn(async move {
-                open(&database, &new).await.unwrap().number
-            }));
-        }
+        tickets.push(begun(&database, &format!("FL-{number}")).await);
     }
+    // Each is opened twice, as by two workers, and all at the same time.
+    let tasks: Vec<_> = tickets
+        .iter()
+        .flat_map(|ticket| [ticket, ticket])
+        .map(|ticket| {
+            let (database, new) = (database.clone(), new(ticket, "file:///demo.git"));
+            tokio::spawn(async move { open(&database, &new).await.unwrap().number })
+        })
+        .collect();
     let mut numbers = BTreeSet::new();
     for task in tasks {
         numbers.insert(task.await.unwrap());

@@ -1,5 +1,7 @@
 //! The starter on a real socket, against a real Postgres and, where it matters, a real Temporal.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod access;
 mod dispatching;
 mod reading;
