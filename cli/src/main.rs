@@ -6,6 +6,8 @@ mod client;
 mod commands;
 mod config;
 mod dev;
+#[cfg(test)]
+mod docker_compose_tests;
 mod exit;
 mod instance;
 mod private_file;

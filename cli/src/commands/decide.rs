@@ -11,6 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
+    changes::{diff_files, spec_files},
     client, count, duration, print, print_json, short,
     status::{Question, question, state, title},
     time,
@@ -217,43 +218,6 @@ async fn files(
     }
 }
 
-/// The items of the SPEC's section about files. The planner's text is rendered so that no other text of it can look like
-/// this heading.
-fn spec_files(text: &str) -> Vec<String> {
-    text.lines()
-        .skip_while(|line| *line != "## Files to modify")
-        .skip(1)
-        .take_while(|line| !line.starts_with('#'))
-        .filter_map(|text| text.strip_prefix("- "))
-        .map(line)
-        .collect()
-}
-
-/// The files of a diff, each with its added and removed lines.
-fn diff_files(diff: &str) -> Vec<String> {
-    let mut files: Vec<(String, u64, u64)> = Vec::new();
-    let mut in_hunk = false;
-    for text in diff.lines() {
-        if let Some(names) = text.strip_prefix("diff --git ") {
-            let name = names.rsplit_once(" b/").map_or(names, |(_, name)| name);
-            files.push((line(name), 0, 0));
-            in_hunk = false;
-        } else if text.starts_with("@@") {
-            in_hunk = true;
-        } else if let (true, Some(file)) = (in_hunk, files.last_mut()) {
-            match text.as_bytes().first() {
-                Some(b'+') => file.1 += 1,
-                Some(b'-') => file.2 += 1,
-                _ => {}
-            }
-        }
-    }
-    files
-        .into_iter()
-        .map(|(name, added, removed)| format!("{name}  +{added} -{removed}"))
-        .collect()
-}
-
 fn what_is_decided(
     view: &WorkflowView,
     verdict: Verdict,
@@ -410,11 +374,5 @@ mod tests {
         // The last line depends on the time.
         let text = text.split("  The gate closes").next().unwrap();
         insta::assert_snapshot!(text);
-    }
-
-    #[test]
-    fn the_specs_files_are_found() {
-        let text = "# Ticket FL-1: Files to modify\n\n## Problem\n\n- not a file\n\n## Files to modify\n\n- `a.js` (modify): because\n- `b.js`\u{1b}[2J\n\n## Plan\n\n- no\n";
-        assert_eq!(spec_files(text), ["`a.js` (modify): because", "`b.js`[2J"]);
     }
 }

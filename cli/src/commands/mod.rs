@@ -1,5 +1,6 @@
 //! The people's side: commands that speak to a starter.
 
+mod changes;
 mod decide;
 mod documents;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The ports of a local installation.
 
 use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     io::ErrorKind,
     net::{Ipv4Addr, TcpListener},
     time::{Duration, Instant},
@@ -34,7 +35,7 @@ impl Port {
                 Duration::ZERO
             };
         loop {
-            match TcpListener::bind((Ipv4Addr::LOCALHOST, asked)) {
+            match bind(asked) {
                 Ok(holder) => {
                     let number = holder
                         .local_addr()
@@ -76,6 +77,26 @@ impl Port {
         self.holder = None;
         self.number
     }
+}
+
+/// Binds the port `asked`, or for 0 any free one below those that the kernel hands out: Temporal's server asks the kernel
+/// for some of its own, and must not be given ours between our letting go and the start of who needs it.
+fn bind(asked: u16) -> std::io::Result<TcpListener> {
+    const FIRST: u16 = 15_000;
+    const COUNT: u16 = 15_000;
+    if asked != 0 {
+        return TcpListener::bind((Ipv4Addr::LOCALHOST, asked));
+    }
+    let start = RandomState::new().build_hasher().finish() % u64::from(COUNT);
+    let ports = (0..COUNT).map(|step| FIRST + (start as u16 + step) % COUNT);
+    let mut last = std::io::Error::from(ErrorKind::AddrInUse);
+    for port in ports {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! Temporal's dev server for tests: one for each test process, with a namespace of its own for whoever wants one.
 
 use std::{
+    hash::{BuildHasher, Hasher, RandomState},
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     process::Child,
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU16, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -95,11 +99,26 @@ impl TemporalServer {
     }
 }
 
-/// A port on 127.0.0.1 that nobody uses now.
+/// A port on 127.0.0.1 that nobody uses now, and that nobody else is given: neither another test here, nor a program
+/// that asks the kernel for any port (Temporal's server takes several), since those come from a higher range.
 pub fn free_port() -> anyhow::Result<u16> {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free on 127.0.0.1")?;
-    Ok(listener.local_addr()?.port())
+    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
+    const FIRST: u16 = 15_000;
+    const COUNT: u16 = 15_000;
+    let next = NEXT.get_or_init(|| {
+        // Processes that run at the same time start at different places.
+        AtomicU16::new((RandomState::new().build_hasher().finish() % u64::from(COUNT)) as u16)
+    });
+    for _ in 0..COUNT {
+        let port = FIRST + next.fetch_add(1, Ordering::Relaxed) % COUNT;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!(
+        "no port is free on 127.0.0.1 between {FIRST} and {}",
+        FIRST + COUNT
+    )
 }
 
 fn answers_http(port: u16) -> bool {

@@ -7,20 +7,20 @@ use temporalio_workflow::WorkflowTermination;
 
 use super::{
     Ctx, question, reception,
-    step::{Halt, Step, call, call_detached, note, tell},
+    step::{Halt, Step, call_detached, note, tell},
     transition::{self, SYSTEM},
 };
 use crate::{
     State,
     activities::{
-        GateClosing, HostClaim, REMOVE_WORKSPACE, RemoveWorkspace, SET_TICKET_STATUS,
-        SetTicketStatus, TicketActivities, TicketEvent, TicketStatusName, WorkspaceActivities,
+        GateClosing, REMOVE_WORKSPACE, RemoveWorkspace, SET_TICKET_STATUS, SetTicketStatus,
+        TicketActivities, TicketEvent, TicketStatusName, WorkspaceActivities,
     },
     failure::{Failure, kind},
 };
 
 /// The ticket is set to Done, its readers are told, the workspace goes.
-pub(super) async fn complete(ctx: &Ctx, host: &HostClaim, reason: String) -> Step<String> {
+pub(super) async fn complete(ctx: &Ctx, reason: String) -> Step<String> {
     let (ticket, url) = ctx.state(|ticket| {
         let url = ticket
             .status
@@ -33,14 +33,9 @@ pub(super) async fn complete(ctx: &Ctx, host: &HostClaim, reason: String) -> Ste
         ticket,
         status: TicketStatusName::Done,
     };
-    call(
-        ctx,
-        TicketActivities::set_ticket_status,
-        done,
-        SET_TICKET_STATUS,
-        "set status: Done",
-    )
-    .await?;
+    // What is merged is merged: a cancellation now must not leave the ticket in another status.
+    let options = SET_TICKET_STATUS.options("set status: Done");
+    call_detached(ctx, TicketActivities::set_ticket_status, done, options).await?;
     tell(
         ctx,
         TicketEvent::Done {
@@ -50,26 +45,24 @@ pub(super) async fn complete(ctx: &Ctx, host: &HostClaim, reason: String) -> Ste
         "comment: done",
     )
     .await;
-    remove_workspace(ctx, host).await?;
+    remove_workspace(ctx).await?;
     transition::enter(ctx, State::Completed, SYSTEM, reason.clone()).await?;
     Ok(reason)
 }
 
-/// The ticket ends without a merge.
-pub(super) async fn give_up(ctx: &Ctx, host: Option<&HostClaim>, reason: String) -> Step<String> {
-    if let Some(host) = host {
-        remove_workspace(ctx, host).await?;
-    }
+/// The ticket ends without a merge. Its end goes on record before the clean-up, which waits for the workspace's host.
+pub(super) async fn give_up(ctx: &Ctx, reason: String) -> Step<String> {
     transition::enter(ctx, State::Cancelled, SYSTEM, reason.clone()).await?;
+    remove_workspace(ctx).await?;
     Ok(reason)
 }
 
-async fn remove_workspace(ctx: &Ctx, host: &HostClaim) -> Step<()> {
-    let input = RemoveWorkspace {
-        ticket: ctx.state(|ticket| ticket.key()),
-    };
-    let options =
-        REMOVE_WORKSPACE.options_on("remove the workspace", Some(host.task_queue.clone()));
+/// Removes the workspace, if there is one.
+async fn remove_workspace(ctx: &Ctx) -> Step<()> {
+    let (host, ticket) = ctx.state(|ticket| (ticket.host.clone(), ticket.key()));
+    let Some(host) = host else { return Ok(()) };
+    let options = REMOVE_WORKSPACE.options_on("remove the workspace", Some(host.task_queue));
+    let input = RemoveWorkspace { ticket };
     call_detached(ctx, WorkspaceActivities::remove_workspace, input, options).await
 }
 
@@ -98,10 +91,7 @@ async fn end(ctx: &Ctx, reason: String) -> Result<String, WorkflowTermination> {
     if let Some(gate) = ctx.state(|ticket| ticket.status.open_gate.clone()) {
         let _ = question::close(ctx, &gate, GateClosing::Cancelled, None).await;
     }
-    if transition::enter(ctx, State::Cancelled, SYSTEM, reason.clone())
-        .await
-        .is_err()
-    {
+    if give_up(ctx, reason.clone()).await.is_err() {
         note(ctx, "the end could not be put on record".to_owned());
     }
     Ok(reason)
@@ -133,8 +123,7 @@ async fn wait_parked(ctx: &Ctx, state: State, failure: Failure) -> Step<String> 
     }
     let days = seconds as f64 / 86_400.0;
     let reason = format!("parked for {days} days and nobody took it up; {why}");
-    transition::enter(ctx, State::Cancelled, SYSTEM, reason.clone()).await?;
-    Ok(reason)
+    give_up(ctx, reason).await
 }
 
 /// Why a decision that comes now cannot count.

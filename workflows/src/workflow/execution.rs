@@ -31,7 +31,6 @@ pub(super) struct Work {
 /// Lets the agent work and QA check, with a bounded number of repairs, until a commit passes.
 pub(super) async fn execute(
     ctx: &Ctx,
-    host: &mut Option<HostClaim>,
     summary: &TicketSummary,
     spec: &SpecRef,
     pinned: &PinnedPolicy,
@@ -48,18 +47,20 @@ pub(super) async fn execute(
         transition::enter(ctx, State::Executing, SYSTEM, reason).await?;
     }
     let ticket = ctx.state(|ticket| ticket.key());
-    let claim = match host {
-        Some(claim) => claim.clone(),
+    let claim = match ctx.state(|ticket| ticket.host.clone()) {
+        Some(claim) => claim,
         None => {
-            let claimed = call(
+            let what = "claim a host";
+            let claim = call(
                 ctx,
                 WorkspaceActivities::claim_host,
                 ticket.clone(),
                 CLAIM_HOST,
-                "claim a host",
+                what,
             )
             .await?;
-            host.insert(claimed).clone()
+            ctx.state_mut(|ticket| ticket.host = Some(claim.clone()));
+            claim
         }
     };
     let (repository_url, head) = ctx.state(|ticket| {

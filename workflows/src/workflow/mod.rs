@@ -44,7 +44,7 @@ use uuid::Uuid;
 
 use crate::{
     State,
-    activities::{AgentTask, PinnedPolicy},
+    activities::{AgentTask, HostClaim, PinnedPolicy},
     decision::{Decision, DecisionOutcome, Reopening},
     policy::InstallationPolicy,
     status::{Rounds, TicketStatus},
@@ -77,6 +77,8 @@ pub struct TicketWorkflow {
     status: TicketStatus,
     policy: InstallationPolicy,
     priority: crate::ticket::Priority,
+    /// Where the ticket's workspace is, once a host was claimed.
+    host: Option<HostClaim>,
     /// Who approved the SPEC that is being carried out.
     spec_approved_by: Option<String>,
     /// Whether QA passed, once it ran.
@@ -123,6 +125,7 @@ impl TicketWorkflow {
             },
             policy: input.installation_policy,
             priority: input.priority,
+            host: None,
             spec_approved_by: None,
             qa_passed: None,
             step: 0,
@@ -216,16 +219,15 @@ async fn live(ctx: &Ctx) -> Step<String> {
         (AtSpec::Rejected { reason } | AtSpec::Revise { reason, .. }, _) => return Ok(reason),
     };
     let mut task = AgentTask::Implement;
-    let mut host = None;
     loop {
-        let work = execution::execute(ctx, &mut host, &summary, &approved, &pinned, task).await?;
+        let work = execution::execute(ctx, &summary, &approved, &pinned, task).await?;
         let pull_request = publication::publish(ctx, &work, &summary, &approved, &pinned).await?;
         match pr_gate::decide(ctx, &pull_request, &work).await? {
             AtPullRequest::Merged { reason } => {
-                return ending::complete(ctx, &work.host, reason).await;
+                return ending::complete(ctx, reason).await;
             }
             AtPullRequest::Closed { reason } => {
-                return ending::give_up(ctx, Some(&work.host), reason).await;
+                return ending::give_up(ctx, reason).await;
             }
             AtPullRequest::ChangesRequested { comments } => {
                 task = AgentTask::ChangesRequested { comments }

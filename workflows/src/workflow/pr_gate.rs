@@ -2,7 +2,10 @@
 
 use std::{pin::pin, time::Duration};
 
-use temporalio_sdk::{CancellableFuture, TimerOptions, workflows::select};
+use temporalio_sdk::{
+    CancellableFuture, TimerOptions,
+    workflows::{join, select},
+};
 
 use super::{
     Ctx,
@@ -126,10 +129,11 @@ async fn ask(ctx: &Ctx, pull_request: &PullRequest, work: &Work) -> Step<Asked> 
         url: pull_request.url.clone(),
         deadline: question.gate.deadline.to_rfc3339(),
     };
-    tell(ctx, ready, "comment: pull request waits for a decision").await;
+    let telling = tell(ctx, ready, "comment: pull request waits for a decision");
+    let ((), mut answer) = join!(telling, question.wait(ctx));
     loop {
-        let answer = question.wait(ctx).await?;
-        match &answer {
+        let decided = &answer?;
+        match decided {
             Answer::Approved { by } => {
                 let merge = change(ctx, pull_request, by);
                 let what = "merge the pull request";
@@ -143,7 +147,7 @@ async fn ask(ctx: &Ctx, pull_request: &PullRequest, work: &Work) -> Step<Asked> 
                 .await?
                 {
                     MergeResult::Merged { commit } => {
-                        question.close(ctx, &answer).await?;
+                        question.close(ctx, decided).await?;
                         let reason = format!("approved by {by}, merged as {commit}");
                         transition::enter(ctx, State::Merged, by, reason.clone()).await?;
                         return Ok(Asked::Decided(AtPullRequest::Merged { reason }));
@@ -155,12 +159,13 @@ async fn ask(ctx: &Ctx, pull_request: &PullRequest, work: &Work) -> Step<Asked> 
                             format!("{by} approved, but the forge refused to merge: {reason}"),
                         );
                         show(ctx);
+                        answer = question.wait(ctx).await;
                     }
                 }
             }
             Answer::Revise { by, comments } => {
                 let (by, comments) = (by.clone(), comments.clone());
-                question.close(ctx, &answer).await?;
+                question.close(ctx, decided).await?;
                 let (used, allowed) = ctx.state_mut(|ticket| {
                     ticket.status.rounds.changes += 1;
                     (
@@ -185,7 +190,7 @@ async fn ask(ctx: &Ctx, pull_request: &PullRequest, work: &Work) -> Step<Asked> 
             }
             Answer::Rejected { by } => {
                 let by = by.clone();
-                question.close(ctx, &answer).await?;
+                question.close(ctx, decided).await?;
                 let reason = format!("pull request #{} rejected by {by}", pull_request.number);
                 return Ok(Asked::Close { by, reason });
             }
