@@ -6,6 +6,7 @@
 mod cargo;
 mod checkout;
 mod command;
+mod generate;
 mod setup;
 mod tasks;
 
@@ -45,6 +46,12 @@ enum Task {
     },
     /// Check the format, then run clippy with every warning an error.
     Lint,
+    /// Write what is generated and committed: `.sqlx/`, after a change of a query or a migration.
+    Generate {
+        /// Only say whether it is fresh.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -53,6 +60,7 @@ fn main() -> ExitCode {
         Task::Demo { arguments } => tasks::demo(&arguments),
         Task::Test { filters } => tasks::test(&filters),
         Task::Lint => tasks::lint(),
+        Task::Generate { check } => generate::run(check),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
