@@ -19,7 +19,8 @@ use crate::{
 pub const FETCH_TICKET: Timing = Timing::seconds(30).attempts(5);
 /// `comment_on_ticket`: a comment that cannot be posted stops nothing, so five tries and no more.
 pub const COMMENT_ON_TICKET: Timing = Timing::seconds(30).attempts(5);
-/// `set_ticket_status`: ten tries, since a ticket in the wrong status misleads people.
+/// `set_ticket_status`: ten tries, since a ticket in the wrong status misleads people; the last status, Done, is tried
+/// for ever.
 pub const SET_TICKET_STATUS: Timing = Timing::seconds(30).attempts(10);
 
 /// Which event a comment tells of. The words are chosen in `sallyport-activities`, in one module.

@@ -33,8 +33,9 @@ pub(super) async fn complete(ctx: &Ctx, reason: String) -> Step<String> {
         ticket,
         status: TicketStatusName::Done,
     };
-    // What is merged is merged: a cancellation now must not leave the ticket in another status.
-    let options = SET_TICKET_STATUS.options("set status: Done");
+    // What is merged is merged: neither a cancellation now nor a ticket system that is down for a day may leave the
+    // ticket in another status.
+    let options = SET_TICKET_STATUS.for_ever().options("set status: Done");
     call_detached(ctx, TicketActivities::set_ticket_status, done, options).await?;
     tell(
         ctx,

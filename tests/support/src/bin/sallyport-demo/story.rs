@@ -3,7 +3,7 @@
 use std::{io::BufRead, sync::mpsc, time::Duration};
 
 use anyhow::{Context, bail};
-use sallyport_test_support::installation::Installation;
+use sallyport_test_support::{installation::Installation, tools::TestTools};
 use serde_json::Value;
 
 use crate::paint::{Paint, plain, say};
@@ -47,6 +47,7 @@ pub async fn follow(
         let state = view["workflow"]["state"].as_str().unwrap_or_default();
         match state {
             "COMPLETED" => return Ok(true),
+            "PR_CLOSED" if told.answers.is_some() => told.offer_reopening()?,
             "SPEC_REJECTED" | "CANCELLED" | "ERROR" | "QA_FAILED" | "PR_CLOSED" => {
                 let reason = view["transitions"]
                     .as_array()
@@ -149,6 +150,30 @@ impl Told<'_> {
         }
     }
 
+    /// A closed pull request can be opened again for a week; the demo waits for as long as somebody is there.
+    fn offer_reopening(&mut self) -> anyhow::Result<()> {
+        const CLOSED: &str = "closed";
+        if self.asked != CLOSED {
+            self.asked = CLOSED.to_owned();
+            say(
+                "The pull request is closed; its branch stays. Answer  o  to reopen it, Ctrl-C to leave it so.",
+            );
+        }
+        match self.answers.as_ref().map(mpsc::Receiver::try_recv) {
+            Some(Ok(answer)) if matches!(answer.trim(), "o" | "reopen") => {
+                self.run(&["reopen", self.id])
+            }
+            Some(Ok(_)) => {
+                say("Please answer  o , or Ctrl-C");
+                Ok(())
+            }
+            Some(Err(mpsc::TryRecvError::Disconnected)) => {
+                bail!("there is nobody left to ask: the input is closed")
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn ask(&self, name: &str, gate: &Value) -> anyhow::Result<()> {
         let api = &self.installation.api;
         let title = match name {
@@ -175,13 +200,16 @@ impl Told<'_> {
             gate["deadline"].as_str().unwrap_or_default()
         ));
         if self.answers.is_some() {
+            let temporal = TestTools::load()?.temporal;
             say(&format!(
                 "Answer here with  a (approve),  r TEXT (revise),  x (reject)  — or anywhere else, for instance:\n{}",
                 self.paint.faint(&format!(
-                    "  temporal workflow signal --address {} --workflow-id ticket:flux-lens:{} --name decide \\\n    \
+                    "  {} workflow signal --address {} --workflow-id ticket:flux-lens:{} --name decide \\\n    \
                      --input '{{\"gate\":\"{name}\",\"revision\":\"{revision}\",\"decision\":\"APPROVE\",\
                      \"by\":\"you@example.com\"}}'",
-                    self.installation.run.temporal_address, self.id
+                    temporal.display(),
+                    self.installation.run.temporal_address,
+                    self.id
                 ))
             ));
         }
@@ -212,18 +240,23 @@ impl Told<'_> {
         if let Some(message) = message {
             arguments.extend(["-m", message]);
         }
+        self.run(&arguments)
+    }
+
+    /// Runs the `sallyport` command and shows it.
+    fn run(&self, arguments: &[&str]) -> anyhow::Result<()> {
         say(&self
             .paint
             .bold(&format!("$ sallyport {}", arguments.join(" "))));
         let output = self
             .installation
-            .sallyport(&arguments)?
+            .sallyport(arguments)?
             .output()
             .context("cannot run `sallyport`")?;
         let printed = [output.stderr, output.stdout].concat();
         say(&plain(String::from_utf8_lossy(&printed).trim_end()));
         if !output.status.success() && self.answers.is_none() {
-            bail!("the decision was not taken");
+            bail!("that was refused");
         }
         Ok(())
     }
