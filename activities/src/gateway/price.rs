@@ -40,7 +40,8 @@ impl Price {
 }
 
 /// In cents per million tokens: input, output, cache read, cache write. The longest prefix that fits counts.
-/// Vendors' list prices as of November 2026; a configured price goes before.
+/// These figures were not checked against the vendors' price lists; whoever pays sets `model.planner_price` and
+/// `model.agent_price`, which go before.
 const PRICES: &[(&str, [u64; 4])] = &[
     ("claude-opus-4", [1500, 7500, 150, 1875]),
     ("claude-opus-4-5", [500, 2500, 50, 625]),

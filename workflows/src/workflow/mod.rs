@@ -11,7 +11,8 @@
 //! | `pr_gate.rs` | gate 2 |
 //! | `ending.rs` | merged, parked, cancelled |
 //! | `question.rs` | how any gate opens, waits and closes |
-//! | `reception.rs` | what a decision must pass before a gate looks at it |
+//! | `reception.rs` | how decisions come in and what becomes of them |
+//! | `decision_rules.rs` | which decision can count, and how |
 //! | `transition.rs` | the only way from one state to another |
 //! | `step.rs` | how an activity is called |
 
@@ -20,6 +21,7 @@
     reason = "the handler constants that the macro makes carry no documentation"
 )]
 
+mod decision_rules;
 mod details;
 mod ending;
 mod execution;
