@@ -188,6 +188,16 @@ impl Claim {
         .fetch_one(&mut *self.transaction)
         .await
         .trying_to(action)?;
+        if again.is_none() {
+            // In the same transaction: a row that never started would block the ticket for ever.
+            sqlx::query!(
+                "DELETE FROM workflows WHERE inbox_id = $1 AND sequence = 0",
+                self.event.id,
+            )
+            .execute(&mut *self.transaction)
+            .await
+            .trying_to(action)?;
+        }
         self.transaction.commit().await.trying_to(action)?;
         Ok(again.map_or(AfterFailure::GivenUp, AfterFailure::Again))
     }

@@ -157,20 +157,6 @@ pub async fn insert(database: &Database, new: &NewWorkflow) -> Result<bool, Ledg
     Ok(done.rows_affected() == 1)
 }
 
-/// Takes back a row whose workflow could not be started. A workflow that has recorded a transition is left alone.
-///
-/// Key: ticket and attempt. Gone already is success.
-pub async fn remove_unstarted(database: &Database, ticket: &TicketKey) -> Result<(), LedgerError> {
-    sqlx::query!(
-        "DELETE FROM workflows WHERE id = $1 AND sequence = 0",
-        ticket.ledger_id(),
-    )
-    .execute(database.pool())
-    .await
-    .trying_to("take back a workflow that could not be started")
-    .map(|_| ())
-}
-
 /// The attempt that an event asked for, if it was entered.
 pub async fn of_event(
     database: &Database,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use sallyport_ledger::{
     LedgerError,
     config::repository_of,
-    inbox::{self, AfterFailure, Claim, InboxEvent},
+    inbox::{self, Claim, InboxEvent},
     workflows::{self, NewWorkflow, WorkflowRow},
 };
 use sallyport_workflows::ticket::{Priority, TicketInput, TicketKey};
@@ -134,9 +134,7 @@ async fn start(
         }
         Err(error) => {
             tracing::error!(event = claim.event().id, workflow = %key, error = &error as &dyn std::error::Error, "a ticket could not be started");
-            if claim.attempt_failed(&error.to_string()).await? == AfterFailure::GivenUp {
-                workflows::remove_unstarted(&state.database, &key).await?;
-            }
+            claim.attempt_failed(&error.to_string()).await?;
             Ok(())
         }
     }

@@ -100,6 +100,38 @@ async fn a_closed_pull_request_that_nobody_reopens_ends_the_ticket() {
 }
 
 #[tokio::test]
+async fn a_reopening_that_fails_is_answered_and_the_ticket_still_ends() {
+    let ticket = Ticket::start("CLOSED-4", policy(), |world| world.reopening_fails = true).await;
+    ticket.approve(Gate::Spec, ANN).await;
+    let open = ticket.until_gate(Gate::Pr).await;
+    ticket
+        .decide(decision(&open, Verdict::Reject, BOB))
+        .await
+        .expect("it counts");
+    ticket.until_state(State::PrClosed).await;
+    let reopening = Reopening {
+        id: Uuid::new_v4(),
+        by: BOB.to_owned(),
+        proof: None,
+    };
+    let options = WorkflowExecuteUpdateOptions::builder()
+        .update_id(reopening.id.to_string())
+        .build();
+    let answer = ticket
+        .handle
+        .execute_update(TicketWorkflow::reopen, reopening, options)
+        .await
+        .expect("answered");
+    assert!(
+        matches!(&answer, ReopeningAnswer::Refused { reason } if reason.contains("branch is gone")),
+        "{answer:?}"
+    );
+    ticket.until_state(State::Error).await;
+    ticket.skip(7 * 24 * HOUR, "a week").await;
+    assert_eq!(ticket.outcome().await.state, State::Cancelled);
+}
+
+#[tokio::test]
 async fn a_merge_on_the_forge_wins_against_the_closing() {
     let ticket = Ticket::start("CLOSED-3", policy(), |world| world.merged_on_forge = true).await;
     ticket.approve(Gate::Spec, ANN).await;

@@ -34,6 +34,8 @@ pub struct World {
     pub qa: VecDeque<bool>,
     /// What the forge's next merges come to; merged when it is empty.
     pub merges: VecDeque<MergeResult>,
+    /// The forge does not reopen the pull request.
+    pub reopening_fails: bool,
     /// Somebody merged the pull request on the forge.
     pub merged_on_forge: bool,
     pub transitions: Vec<TransitionRecord>,
@@ -324,7 +326,14 @@ impl Scripted {
         _ctx: ActivityContext,
         input: ChangePullRequest,
     ) -> Result<(), ActivityError> {
-        lock(&self.world(&input.ticket)).reopened += 1;
+        let world = self.world(&input.ticket);
+        let mut world = lock(&world);
+        if world.reopening_fails {
+            let reason = std::io::Error::other("the branch is gone");
+            let failure = ApplicationFailure::builder(reason).non_retryable(true);
+            return Err(failure.build().into());
+        }
+        world.reopened += 1;
         Ok(())
     }
 

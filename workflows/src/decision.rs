@@ -179,7 +179,7 @@ pub struct DecisionRecord {
 pub struct DecisionOutcome {
     /// What became of the decision.
     pub record: DecisionRecord,
-    /// How many more approvals the gate needs; 0 when the gate closed.
+    /// How many more approvals the gate needs; 0 when there are enough. At gate 2 the forge may still refuse to merge.
     pub approvals_missing: u32,
 }
 

@@ -10,6 +10,15 @@ pub const MAXIMUM_FILES: usize = 100;
 /// The longest path, in bytes.
 pub const MAXIMUM_PATH_BYTES: usize = 512;
 
+/// Whether a letter shows nothing, or turns the direction of writing: what has it reads as something else than it is.
+pub const fn is_hidden(letter: char) -> bool {
+    matches!(letter,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// A path inside a repository: relative, `/` between its parts, no `.`, `..` or empty part, nothing below `.git`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -44,6 +53,13 @@ impl TryFrom<String> for RepositoryPath {
             "it must be relative"
         } else if path.chars().any(char::is_control) {
             "it has a control character"
+        } else if path
+            .chars()
+            .any(|letter| is_hidden(letter) || (letter.is_whitespace() && letter != ' '))
+        {
+            "it has a character that cannot be seen"
+        } else if path.contains("  ") || path.split('/').any(|part| part.trim() != part) {
+            "it has a space that cannot be seen"
         } else if path.contains('\\') {
             "it has a backslash; parts are separated by `/`"
         } else if path
@@ -126,6 +142,12 @@ mod tests {
             "a/.GIT/x",
             "a\nb",
             "a\\b",
+            "src/list\u{200b}.js",
+            "src/\u{202e}sj.js",
+            "a\u{a0}b",
+            "a  b",
+            "conftest.py ",
+            "src/ a",
         ] {
             assert!(path(bad).is_err(), "{bad:?}");
         }

@@ -100,11 +100,13 @@ impl LocalForge {
                     });
                 }
             }
-            let pushed = mirror
-                .git()
-                .run("push")
-                .arguments(["--quiet", "--no-verify", "--no-follow-tags", "--"])
-                .argument(self.git.directory())
+            // The repository fetches instead of being pushed to: a push would start its `receive-pack`, which runs the
+            // repository's hooks whatever our settings say. Without `+` this is fast-forward only, like a push.
+            let pushed = self
+                .git
+                .run("fetch")
+                .arguments(["--quiet", "--no-tags", "--no-write-fetch-head", "--"])
+                .argument(mirror.git().directory())
                 .argument(format!("{commit}:refs/heads/{branch}"))
                 .network()
                 .done()

@@ -6,7 +6,10 @@
 
 use std::fmt::Write as _;
 
-use sallyport_workflows::spec::{FileChange, Spec};
+use sallyport_workflows::{
+    scope::is_hidden,
+    spec::{FileChange, Spec},
+};
 
 /// The text of `spec` for the ticket `ticket_id`.
 pub fn spec_markdown(ticket_id: &str, spec: &Spec) -> String {
@@ -149,8 +152,7 @@ fn visible(text: &str) -> String {
         .replace("\r\n", "\n")
         .chars()
         .filter(|letter| {
-            let hidden = matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
-            !hidden && (!letter.is_control() || matches!(letter, '\n' | '\t'))
+            !is_hidden(*letter) && (!letter.is_control() || matches!(letter, '\n' | '\t'))
         })
         .collect();
     text.replace("<!--", "&lt;!--")

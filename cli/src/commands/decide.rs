@@ -306,6 +306,9 @@ fn counted(outcome: &DecisionOutcome, ticket: &str) -> String {
         Verdict::Reject => "rejected",
     };
     let then = match outcome.approvals_missing {
+        0 if record.gate == Gate::Pr && record.decision == Verdict::Approve => {
+            format!("it is being merged now; `sallyport status {ticket}` shows what came of it")
+        }
         0 => "the gate is closed".to_owned(),
         missing => format!("{} missing", count(missing.into(), "approval")),
     };

@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use sallyport_ledger::{
     Database,
     inbox::{AfterFailure, MAXIMUM_ATTEMPTS, NewEvent, accept, claim},
+    workflows::{self, NewWorkflow},
 };
+use sallyport_workflows::ticket::{Priority, TicketKey};
 
 use crate::{ledger, second_process};
 
@@ -145,6 +147,16 @@ async fn the_third_failure_is_the_last() {
         .await
         .unwrap()
         .id;
+    let entered = NewWorkflow {
+        ticket: TicketKey::first("flux-lens", "FL-1"),
+        inbox_id: Some(id),
+        title: None,
+        ticket_url: None,
+        reporter: None,
+        priority: Priority::Normal,
+        repository_url: "file:///demo.git".into(),
+    };
+    workflows::insert(&database, &entered).await.unwrap();
     let mut pauses = Vec::new();
     for _ in 1..MAXIMUM_ATTEMPTS {
         let claimed = claim(&database).await.unwrap().unwrap();
@@ -178,6 +190,8 @@ async fn the_third_failure_is_the_last() {
         status(&database, id).await,
         ("failed".into(), Some("still no".into()))
     );
+    // A row that never started would block the ticket for ever.
+    assert!(workflows::find(&database, "FL-1").await.is_err());
 }
 
 #[tokio::test]

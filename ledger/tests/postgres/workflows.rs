@@ -1,9 +1,7 @@
 use sallyport_ledger::{
     LedgerError,
     transitions::record_transition,
-    workflows::{
-        Filter, NewWorkflow, find, insert, latest_attempt, list, of_event, remove_unstarted,
-    },
+    workflows::{Filter, NewWorkflow, find, insert, latest_attempt, list},
 };
 use sallyport_workflows::{
     State,
@@ -135,16 +133,4 @@ async fn lists_are_filtered_and_paged() {
     };
     let planning = list(&database, &planning).await.unwrap();
     assert_eq!((planning.total, planning.workflows.len()), (1, 1));
-}
-
-#[tokio::test]
-async fn only_a_workflow_that_never_began_can_be_taken_back() {
-    let database = ledger().await;
-    insert(&database, &new(ticket("FL-1"))).await.unwrap();
-    remove_unstarted(&database, &ticket("FL-1")).await.unwrap();
-    assert!(find(&database, "FL-1").await.is_err());
-    begun(&database, "FL-2").await;
-    remove_unstarted(&database, &ticket("FL-2")).await.unwrap();
-    assert!(find(&database, "FL-2").await.is_ok());
-    assert_eq!(of_event(&database, 1).await.unwrap(), None);
 }

@@ -21,12 +21,15 @@ use crate::{
 /// `claim_host`: answers at once.
 pub const CLAIM_HOST: Timing = Timing::seconds(30);
 /// `prepare_workspace`: fetches and checks out, so ten minutes.
-pub const PREPARE_WORKSPACE: Timing = Timing::seconds(600).heartbeat(30);
+pub const PREPARE_WORKSPACE: Timing = Timing::seconds(600).heartbeat(30).attempts(10);
 /// `run_agent`: the agent's own limit (30 minutes by default, at most 4 hours) is kept by the activity; a dead worker
-/// shows by its missing heartbeat.
-pub const RUN_AGENT: Timing = Timing::seconds(4 * 60 * 60 + 600).heartbeat(20);
+/// shows by its missing heartbeat. Ten tries, since each restart of the worker uses one up; time and money are counted
+/// over all of them.
+pub const RUN_AGENT: Timing = Timing::seconds(4 * 60 * 60 + 600)
+    .heartbeat(20)
+    .attempts(10);
 /// `run_qa`: each gate has a time-out of its own; a dead worker shows by its missing heartbeat.
-pub const RUN_QA: Timing = Timing::seconds(4 * 60 * 60).heartbeat(20);
+pub const RUN_QA: Timing = Timing::seconds(4 * 60 * 60).heartbeat(20).attempts(10);
 /// `remove_workspace`: cleanup is tried until it is done.
 pub const REMOVE_WORKSPACE: Timing = Timing::seconds(300).for_ever();
 

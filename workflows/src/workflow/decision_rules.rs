@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use temporalio_common::data_converters::RawValue;
 use uuid::Uuid;
 
-use super::{TicketWorkflow, reception::Received};
+use super::{
+    TicketWorkflow,
+    reception::{Received, ReopeningAnswer},
+};
 use crate::{
     activities::Admission,
     decision::{
@@ -25,7 +28,7 @@ impl TicketWorkflow {
     pub(super) fn check_update(&self, decision: &Decision) -> Result<(), String> {
         match decision.id {
             None => Err("`id` is missing: the client makes a UUID for each decision".to_owned()),
-            Some(id) if self.outcomes.contains_key(&id) => Ok(()),
+            Some(id) if self.knows(&id) => Ok(()),
             Some(_) => self.check(decision),
         }
     }
@@ -50,7 +53,7 @@ impl TicketWorkflow {
         let id = decision
             .id
             .unwrap_or_else(|| self.key().child_id("signal", self.step));
-        if self.outcomes.contains_key(&id) || self.inbox.iter().any(|received| received.id == id) {
+        if self.knows(&id) {
             return;
         }
         let refused = self.check(&decision).err();
@@ -70,6 +73,30 @@ impl TicketWorkflow {
             at,
             refused,
         });
+    }
+
+    /// Whether a decision of this id was taken in before.
+    pub(super) fn knows(&self, id: &Uuid) -> bool {
+        self.outcomes.contains_key(id)
+            || self.settling.as_ref() == Some(id)
+            || self.inbox.iter().any(|received| received.id == *id)
+    }
+
+    /// Answers a wish to reopen that could not be fulfilled.
+    pub(super) fn answer_reopening(&mut self, id: Uuid, reason: &str) {
+        let reason = reason.to_owned();
+        self.reopening_answers
+            .insert(id, ReopeningAnswer::Refused { reason });
+    }
+
+    /// Answers the wish to reopen that was fulfilled, and all others: there is nothing left to reopen.
+    pub(super) fn announce_reopening(&mut self, id: Uuid) {
+        let status = Box::new(self.status.clone());
+        self.reopening_answers
+            .insert(id, ReopeningAnswer::Reopened { status });
+        for other in std::mem::take(&mut self.reopenings) {
+            self.answer_reopening(other.id, "the pull request was reopened already");
+        }
     }
 
     /// Whether a decision can count now.

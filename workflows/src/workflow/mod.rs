@@ -89,6 +89,8 @@ pub struct TicketWorkflow {
     step: u64,
     /// Decisions taken in and not yet looked at by the main routine.
     inbox: VecDeque<Received>,
+    /// The decision that the main routine is looking at.
+    settling: Option<Uuid>,
     /// What became of each decision, by its id.
     outcomes: BTreeMap<Uuid, DecisionOutcome>,
     /// Who approved at the open gate, in lower case.
@@ -132,6 +134,7 @@ impl TicketWorkflow {
             qa_passed: None,
             step: 0,
             inbox: VecDeque::new(),
+            settling: None,
             outcomes: BTreeMap::new(),
             approvers: BTreeSet::new(),
             reopenings: VecDeque::new(),

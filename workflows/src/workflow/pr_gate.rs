@@ -13,7 +13,7 @@ use super::{
     now,
     question::{Answer, Question, show},
     reception::ReopeningAnswer,
-    step::{Step, call, call_detached, note, park, tell},
+    step::{Halt, Step, call, call_detached, note, park, tell},
     transition::{self, SYSTEM},
 };
 use crate::{
@@ -55,22 +55,21 @@ pub(super) async fn decide(
     pull_request: &PullRequest,
     work: &Work,
 ) -> Step<AtPullRequest> {
+    let mut reopened = None;
     loop {
         transition::enter(ctx, State::AwaitingPrApproval, SYSTEM, None).await?;
+        if let Some(id) = reopened.take() {
+            ctx.state_mut(|ticket| ticket.announce_reopening(id));
+        }
         let (by, reason) = match ask(ctx, pull_request, work).await? {
             Asked::Decided(decided) => return Ok(decided),
             Asked::Close { by, reason } => (by, reason),
         };
         let change = change(ctx, pull_request, &by);
         let what = "close the pull request";
-        let closed = call(
-            ctx,
-            ForgeActivities::close_pull_request,
-            change,
-            CLOSE_PULL_REQUEST,
-            what,
-        )
-        .await?;
+        let options = CLOSE_PULL_REQUEST.for_ever().options(what);
+        let closed =
+            call_detached(ctx, ForgeActivities::close_pull_request, change, options).await?;
         if let CloseResult::Merged { commit } = closed {
             let reason = format!("merged on the forge as {commit} before it could be closed");
             transition::enter(ctx, State::Merged, SYSTEM, reason.clone()).await?;
@@ -82,30 +81,24 @@ pub(super) async fn decide(
             reason: reason.clone(),
         };
         tell(ctx, event, "comment: pull request closed").await;
-        let reopening = wait_for_reopening(ctx).await?;
-        if reopening.is_none() {
+        let Some(reopening) = wait_for_reopening(ctx).await? else {
             let days = ctx.state(|ticket| ticket.policy.reopen_seconds) as f64 / 86_400.0;
             return Ok(AtPullRequest::Closed {
                 reason: format!("{reason}; not reopened within {days} days"),
             });
-        }
-        let Some(reopening) = reopening else { continue };
+        };
         let change = self::change(ctx, pull_request, &reopening.by);
         let what = "reopen the pull request";
-        call(
-            ctx,
-            ForgeActivities::reopen_pull_request,
-            change,
-            REOPEN_PULL_REQUEST,
-            what,
-        )
-        .await?;
-        ctx.state_mut(|ticket| {
-            let status = Box::new(ticket.status.clone());
-            ticket
-                .reopening_answers
-                .insert(reopening.id, ReopeningAnswer::Reopened { status });
-        });
+        let reopen = ForgeActivities::reopen_pull_request;
+        if let Err(halt) = call(ctx, reopen, change, REOPEN_PULL_REQUEST, what).await {
+            let reason = match &halt {
+                Halt::Park(_, failure) => failure.message.clone(),
+                Halt::Cancelled => "the ticket was cancelled".to_owned(),
+            };
+            ctx.state_mut(|ticket| ticket.answer_reopening(reopening.id, &reason));
+            return Err(halt);
+        }
+        reopened = Some(reopening.id);
         note(
             ctx,
             format!("the pull request was reopened by {}", reopening.by),
@@ -137,15 +130,12 @@ async fn ask(ctx: &Ctx, pull_request: &PullRequest, work: &Work) -> Step<Asked> 
             Answer::Approved { by } => {
                 let merge = change(ctx, pull_request, by);
                 let what = "merge the pull request";
-                match call(
-                    ctx,
-                    ForgeActivities::merge_pull_request,
-                    merge,
-                    MERGE_PULL_REQUEST,
-                    what,
-                )
-                .await?
-                {
+                // The forge may have merged before anybody hears of it: a cancellation or an outage must not end the
+                // ticket as something else than merged. A second run finds what the first one did.
+                let options = MERGE_PULL_REQUEST.for_ever().options(what);
+                let merged =
+                    call_detached(ctx, ForgeActivities::merge_pull_request, merge, options).await?;
+                match merged {
                     MergeResult::Merged { commit } => {
                         question.close(ctx, decided).await?;
                         let reason = format!("approved by {by}, merged as {commit}");

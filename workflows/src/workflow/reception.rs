@@ -58,8 +58,7 @@ pub(super) async fn receive_update(ctx: &Ctx, decision: Decision) -> DecisionOut
     // The validator has seen that there is one.
     let id = decision.id.unwrap_or_default();
     let known = ctx.state_mut(|ticket| {
-        let known = ticket.outcomes.contains_key(&id)
-            || ticket.inbox.iter().any(|received| received.id == id);
+        let known = ticket.knows(&id);
         if !known {
             ticket.inbox.push_back(Received {
                 id,
@@ -97,7 +96,7 @@ pub(super) async fn receive_update(ctx: &Ctx, decision: Decision) -> DecisionOut
 
 /// Looks at decisions in the order in which they came, until one counts. Nothing is left then, or the answer is there.
 pub(super) async fn settle_next(ctx: &Ctx) -> Step<Option<Settled>> {
-    while let Some(received) = ctx.state_mut(|ticket| ticket.inbox.pop_front()) {
+    while let Some(received) = take_next(ctx) {
         if let Some(settled) = settle(ctx, received).await? {
             return Ok(Some(settled));
         }
@@ -107,7 +106,7 @@ pub(super) async fn settle_next(ctx: &Ctx) -> Step<Option<Settled>> {
 
 /// Refuses the decisions that are still on their way, for the reason given.
 pub(super) async fn settle_decisions(ctx: &Ctx, reason: &str) {
-    while let Some(mut received) = ctx.state_mut(|ticket| ticket.inbox.pop_front()) {
+    while let Some(mut received) = take_next(ctx) {
         received.refused.get_or_insert_with(|| {
             let why = ctx.state(|ticket| ticket.why_closed(&received.decision));
             if why.contains("decided already") {
@@ -138,8 +137,35 @@ pub(super) async fn settle_all(ctx: &Ctx, reason: &str) {
     });
 }
 
-/// Looks at one decision and puts on record what became of it.
+/// Takes the next decision out of the inbox. Until it is settled its id stays known, so that the same decision, sent
+/// again meanwhile, is not taken for another.
+fn take_next(ctx: &Ctx) -> Option<Received> {
+    ctx.state_mut(|ticket| {
+        let received = ticket.inbox.pop_front()?;
+        ticket.settling = Some(received.id);
+        Some(received)
+    })
+}
+
+/// Looks at one decision and puts on record what became of it. Whoever waits for it gets an answer in any case.
 async fn settle(ctx: &Ctx, received: Received) -> Step<Option<Settled>> {
+    let (id, decision, at) = (received.id, received.decision.clone(), received.at);
+    let settled = count_and_record(ctx, received).await;
+    ctx.state_mut(|ticket| {
+        ticket.settling = None;
+        ticket.outcomes.entry(id).or_insert_with(|| {
+            let reason = Some("the decision could not be put on record".to_owned());
+            let revision = decision.revision.clone();
+            DecisionOutcome {
+                record: record(id, &decision, at, false, reason, revision),
+                approvals_missing: 0,
+            }
+        });
+    });
+    settled
+}
+
+async fn count_and_record(ctx: &Ctx, received: Received) -> Step<Option<Settled>> {
     let Received {
         id,
         decision,
