@@ -175,7 +175,7 @@ pub struct DecideArguments {
     /// Decide only if this is what the gate asks about: the revision, or its first 8 characters or more
     #[arg(long, value_name = "REVISION")]
     pub revision: Option<String>,
-    /// Do not ask for confirmation
+    /// Do not ask for confirmation; without a terminal nobody is asked
     #[arg(short, long)]
     pub yes: bool,
     /// Print the outcome as JSON

@@ -6,7 +6,7 @@ use sallyport_test_support::{
     demo_scenario::demo_scenario, flux_lens::Status, scripted_model::Scenario,
 };
 
-use crate::fixture::{STORY, git, origin, start, states, tests_pass, ticket};
+use crate::fixture::{STORY, git, origin, start_in_private_folder, states, tests_pass, ticket};
 
 /// The demo's scenario, holding the agent's third answer until the test lets go.
 fn held() -> Scenario {
@@ -17,7 +17,9 @@ fn held() -> Scenario {
 
 #[tokio::test]
 async fn a_worker_killed_while_pi_runs_loses_nothing() {
-    let mut sallyport = start("crash", "openai", held()).await.unwrap();
+    let mut sallyport = start_in_private_folder("crash", "openai", held())
+        .await
+        .unwrap();
     let id = sallyport.flux_lens.create_ticket(ticket("demo")).unwrap();
     sallyport.api.until_gate(&id, "SPEC").await.unwrap();
 
@@ -38,7 +40,7 @@ async fn a_worker_killed_while_pi_runs_loses_nothing() {
     sallyport.api.decide(&gate, "APPROVE", None).await.unwrap();
     let view = sallyport.api.until_state(&id, "COMPLETED").await.unwrap();
     assert_eq!(states(&sallyport.api, &id).await, STORY);
-    let main = origin(sallyport.data_dir(), "demo");
+    let main = origin(sallyport.folder(), "demo");
     assert!(tests_pass(&main));
     let branches = git(&[
         "-C",

@@ -41,31 +41,51 @@ pub fn shared() -> &'static Installation {
     })
 }
 
-/// Starts an installation of a test's own, with all projects' repositories.
-pub async fn start(
-    name: &str,
+/// Starts an installation in a folder, with all projects' repositories.
+async fn start_here(
+    folder: PathBuf,
     vendor: &'static str,
     scenario: Scenario,
 ) -> anyhow::Result<Installation> {
-    let data_dir = scratch(name);
     let mut repositories = Vec::new();
     for project in PROJECTS {
-        let repository = write_demo_repository(&data_dir.join("repositories").join(project))?;
+        let repository = write_demo_repository(&folder.join("repositories").join(project))?;
         repositories.push((
             project.to_owned(),
             format!("file://{}", repository.origin.display()),
         ));
     }
-    break_policy(&origin(&data_dir, "misconfigured"));
+    break_policy(&origin(&folder, "misconfigured"));
     Installation::start(InstallationOptions {
         model: Model::Scripted { scenario, vendor },
         repositories,
         more_config: String::new(),
-        output: Output::Log(data_dir.join("dev.log")),
+        output: Output::Log(folder.join("dev.log")),
         more_options: Vec::new(),
-        data_dir,
+        folder,
     })
     .await
+}
+
+/// Starts an installation of a test's own in a folder that only its owner can pass, as a checkout below `/root` is.
+pub async fn start_in_private_folder(
+    name: &str,
+    vendor: &'static str,
+    scenario: Scenario,
+) -> anyhow::Result<Installation> {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = scratch(name);
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))?;
+    start_here(folder, vendor, scenario).await
+}
+
+/// Starts an installation of a test's own.
+async fn start(
+    name: &str,
+    vendor: &'static str,
+    scenario: Scenario,
+) -> anyhow::Result<Installation> {
+    start_here(scratch(name), vendor, scenario).await
 }
 
 /// An empty folder that other users can pass. Those of test runs that are over are removed.
@@ -82,6 +102,10 @@ pub fn scratch(name: &str) -> PathBuf {
             .strip_prefix(prefix)
             .and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
         if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            // As root, the data folder of a folder that others cannot pass stands elsewhere.
+            if let Ok(data) = std::fs::read_link(entry.path().join("data")) {
+                let _ = std::fs::remove_dir_all(data);
+            }
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
@@ -93,11 +117,8 @@ pub fn scratch(name: &str) -> PathBuf {
 }
 
 /// The bare repository of a project.
-pub fn origin(data_dir: &Path, project: &str) -> PathBuf {
-    data_dir
-        .join("repositories")
-        .join(project)
-        .join("origin.git")
+pub fn origin(folder: &Path, project: &str) -> PathBuf {
+    folder.join("repositories").join(project).join("origin.git")
 }
 
 /// What the shared installation's model says to each project's tickets. A ticket's title carries its project in

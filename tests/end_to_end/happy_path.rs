@@ -10,7 +10,7 @@ use crate::fixture::{STORY, git, origin, shared, states, tests_pass, ticket};
 #[tokio::test]
 async fn a_ticket_becomes_a_merged_pull_request() {
     let sallyport = shared();
-    let main = origin(sallyport.data_dir(), "demo");
+    let main = origin(sallyport.folder(), "demo");
     assert!(!tests_pass(&main), "the bug is there");
     let id = sallyport.flux_lens.create_ticket(ticket("demo")).unwrap();
     let gate = sallyport.api.until_gate(&id, "SPEC").await.unwrap();

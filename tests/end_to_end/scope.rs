@@ -129,7 +129,7 @@ async fn a_change_outside_the_scope_that_stays_never_reaches_the_branch() {
             .contains("left/behind.txt"),
         "{failure:#}"
     );
-    let origin = origin(sallyport.data_dir(), "stray").display().to_string();
+    let origin = origin(sallyport.folder(), "stray").display().to_string();
     assert_eq!(git(&["-C", &origin, "branch", "--list", "sallyport/*"]), "");
     assert!(!git(&["-C", &origin, "rev-list", "--all", "--objects"]).contains("behind.txt"));
 }

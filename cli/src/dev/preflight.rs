@@ -27,6 +27,8 @@ const EXAMPLE: &str = r#"for example, in sallyport.toml:
     [model]
     vendor = "anthropic"
     api_key_file = "model-key"
+    planner_model = "claude-sonnet-4-5"
+    agent_model = "claude-sonnet-4-5"
 
 Or see it all work without any of these: cargo xtask demo"#;
 
@@ -51,6 +53,9 @@ pub fn require_keys(layers: &Layers) -> Result<(), Problem> {
         missing.push(
             "`model.api_key` or `model.api_key_file`, or ANTHROPIC_API_KEY or OPENAI_API_KEY in the environment",
         );
+    }
+    if !is_set(&["model", "planner_model"]) || !is_set(&["model", "agent_model"]) {
+        missing.push("`model.planner_model` and `model.agent_model`: the names of the models");
     }
     if missing.is_empty() {
         return Ok(());
@@ -131,6 +136,7 @@ mod tests {
             "flux_lens.token",
             "[[repositories]]",
             "model.api_key",
+            "model.planner_model",
         ] {
             assert!(all.contains(key), "{all}");
         }
@@ -141,7 +147,7 @@ mod tests {
             one.contains("[[repositories]]") && !one.contains("flux_lens."),
             "{one}"
         );
-        let none = "[flux_lens]\nbase_url = 'x'\ntoken = 'y'\n[model]\napi_key_file = 'z'\n[[repositories]]\nproject = 'A'\n";
+        let none = "[flux_lens]\nbase_url = 'x'\ntoken = 'y'\n[model]\napi_key_file = 'z'\nplanner_model = 'a'\nagent_model = 'b'\n[[repositories]]\nproject = 'A'\n";
         assert_eq!(missing(none), "");
     }
 

@@ -49,8 +49,9 @@ pub enum Model {
 /// What an installation is made of.
 #[derive(Debug)]
 pub struct InstallationOptions {
-    /// The data folder.
-    pub data_dir: PathBuf,
+    /// Where everything is kept: `data/` is Sallyport's own data folder, which `sallyport dev` makes; beside it stand the
+    /// files of the world around it.
+    pub folder: PathBuf,
     /// The model.
     pub model: Model,
     /// Each project's key in the ticket system, and the repository that its tickets are about.
@@ -61,6 +62,12 @@ pub struct InstallationOptions {
     pub output: Output,
     /// Further options of `sallyport dev`.
     pub more_options: Vec<String>,
+}
+
+impl InstallationOptions {
+    fn data_dir(&self) -> PathBuf {
+        self.folder.join("data")
+    }
 }
 
 /// What `sallyport dev` says in its `run.json`.
@@ -100,12 +107,11 @@ impl Installation {
     /// # Errors
     /// If something does not come up; with what it said.
     pub async fn start(mut options: InstallationOptions) -> anyhow::Result<Self> {
-        let data_dir = &options.data_dir;
-        std::fs::create_dir_all(data_dir)
-            .with_context(|| format!("cannot make {}", data_dir.display()))?;
-        options.data_dir = data_dir.canonicalize()?;
+        std::fs::create_dir_all(&options.folder)
+            .with_context(|| format!("cannot make {}", options.folder.display()))?;
+        options.folder = options.folder.canonicalize()?;
         let mut flux_lens = FluxLensOptions::new("flux-lens-token", "flux-lens-webhook-secret");
-        flux_lens.state_file = Some(options.data_dir.join("flux-lens.json"));
+        flux_lens.state_file = Some(options.folder.join("flux-lens.json"));
         let flux_lens = FluxLens::start(flux_lens)?;
         let model = match &options.model {
             Model::Scripted { scenario, .. } => Some(ScriptedModel::start(
@@ -114,7 +120,7 @@ impl Installation {
             )?),
             Model::Vendor { .. } => None,
         };
-        let config = options.data_dir.join("installation.toml");
+        let config = options.folder.join("installation.toml");
         std::fs::write(
             &config,
             configuration(&options, &flux_lens, model.as_ref())?,
@@ -130,7 +136,7 @@ impl Installation {
             }
         };
         flux_lens.set_webhook_url(format!("{}/webhooks/flux-lens", run.starter_url));
-        let token = std::fs::read_to_string(options.data_dir.join("token"))
+        let token = std::fs::read_to_string(options.data_dir().join("token"))
             .context("`sallyport dev` made no token")?;
         let api = Api::new(&run.starter_url, token.trim())?;
         Ok(Self {
@@ -145,8 +151,13 @@ impl Installation {
     }
 
     /// The data folder.
-    pub fn data_dir(&self) -> &Path {
-        &self.options.data_dir
+    pub fn data_dir(&self) -> PathBuf {
+        self.options.data_dir()
+    }
+
+    /// Where everything is kept, the data folder among it.
+    pub fn folder(&self) -> &Path {
+        &self.options.folder
     }
 
     /// The `sallyport` command for this installation; add what it shall do.
@@ -195,7 +206,7 @@ impl Installation {
         child::signal(pid, "KILL")?;
         let what = format!("`{name}` runs again");
         let run = child::until(START_LIMIT, &what, async || {
-            let run = read_run(&self.options.data_dir)?;
+            let run = read_run(&self.options.data_dir())?;
             let now = *run.pids.get(name)?;
             (now != pid && child::is_alive(now)).then_some(run)
         });
@@ -213,7 +224,7 @@ impl Installation {
         self.run = until_ready(&self.options, &mut self.dev).await?;
         self.flux_lens
             .set_webhook_url(format!("{}/webhooks/flux-lens", self.run.starter_url));
-        let token = std::fs::read_to_string(self.options.data_dir.join("token"))?;
+        let token = std::fs::read_to_string(self.options.data_dir().join("token"))?;
         self.api = Api::new(&self.run.starter_url, token.trim())?;
         Ok(())
     }
@@ -311,7 +322,7 @@ fn start_dev(options: &InstallationOptions, config: &Path) -> anyhow::Result<Chi
     ]);
     command
         .arg("--data-dir")
-        .arg(&options.data_dir)
+        .arg(options.data_dir())
         .arg("--config")
         .arg(config);
     command.args(&options.more_options);
@@ -321,13 +332,13 @@ fn start_dev(options: &InstallationOptions, config: &Path) -> anyhow::Result<Chi
 async fn until_ready(options: &InstallationOptions, dev: &mut Child) -> anyhow::Result<Run> {
     let said = || match &options.output {
         Output::Log(log) => child::tail(log),
-        Output::Inherit => String::new(),
+        Output::Inherit => "see its message above".to_owned(),
     };
     let ready = child::until(START_LIMIT, "everything is up", async || {
         if let Ok(Some(status)) = dev.try_wait() {
             return Some(Err(status));
         }
-        read_run(&options.data_dir)
+        read_run(&options.data_dir())
             .filter(|run| run.pids.get("dev") == Some(&dev.id()))
             .map(Ok)
     })

@@ -116,7 +116,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         },
     };
     let mut installation = Installation::start(InstallationOptions {
-        data_dir: arguments.data_dir.clone(),
+        folder: arguments.data_dir.clone(),
         model,
         repositories: vec![(ticket.project.clone(), repository.url())],
         more_config: String::new(),
@@ -208,7 +208,7 @@ fn where_to_look(
     say(&format!("Repository    {}", repository.url()));
     let data = data_dir.display();
     say(&format!(
-        "\nWhat ran here stops now and its data stays. To look at it: sallyport dev --data-dir {data} --config \
-         {data}/installation.toml\n(or run the demo with --keep)."
+        "\nWhat ran here stops now and its data stays. To look at it: sallyport dev --data-dir {data}/data \
+         --config {data}/installation.toml\n(or run the demo with --keep)."
     ));
 }

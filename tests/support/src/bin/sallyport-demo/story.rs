@@ -197,7 +197,7 @@ impl Told<'_> {
         say(&format!(
             "It asks about revision {} until {}.",
             revision.get(..16).unwrap_or(revision),
-            gate["deadline"].as_str().unwrap_or_default()
+            plain(&time(gate["deadline"].as_str().unwrap_or_default()))
         ));
         if self.answers.is_some() {
             let temporal = TestTools::load()?.temporal;
@@ -269,6 +269,12 @@ impl Told<'_> {
         };
         diff.lines().map(line).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// `2026-11-24T21:05:18.347244Z` as people read it.
+fn time(text: &str) -> String {
+    let minutes: String = text.chars().take(16).collect();
+    format!("{} UTC", minutes.replace('T', " "))
 }
 
 fn line(transition: &Value, paint: &Paint) -> String {
