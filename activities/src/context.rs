@@ -23,7 +23,7 @@ use crate::{
         flux_lens::{FluxLens, FluxLensSetupError},
     },
     tools::Tools,
-    workspace::diff::Signature,
+    workspace::{diff::Signature, lock::WorkspaceLocks},
 };
 
 /// What a [`Context`] is made of.
@@ -106,6 +106,8 @@ pub struct Context {
     pub decision_key: DecisionKey,
     /// This host's id.
     pub host_id: String,
+    /// Who works in which workspace.
+    pub workspace_locks: WorkspaceLocks,
     /// The folder for mirrors and workspaces.
     pub data_dir: PathBuf,
     /// Who makes commits.
@@ -143,6 +145,7 @@ impl Context {
             objects: parts.objects,
             decision_key: parts.decision_key,
             host_id: parts.host_id,
+            workspace_locks: WorkspaceLocks::default(),
             author: parts.author,
             data_dir,
             base_branches,

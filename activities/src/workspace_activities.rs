@@ -58,6 +58,7 @@ impl WorkspaceSteps {
             .with_commit(&input.repository_url, &input.start_commit)
             .await?;
         let workspace = self.workspace(&input.ticket);
+        let _alone = self.context.workspace_locks.hold(workspace.name()).await;
         Ok(checkout::prepare(mirror.git(), &workspace, &input.start_commit).await?)
     }
 
@@ -76,6 +77,7 @@ impl WorkspaceSteps {
             .with_commit(&input.repository_url, &input.commit)
             .await?;
         let workspace = self.workspace(ticket);
+        let _alone = self.context.workspace_locks.hold(workspace.name()).await;
         let room = QaRoom {
             sandbox: &self.context.sandbox,
             objects,
@@ -95,8 +97,23 @@ impl WorkspaceSteps {
         })
     }
 
+    async fn run(
+        &self,
+        input: &RunAgent,
+        progress: watch::Sender<AgentHeartbeat>,
+        cancel: CancellationToken,
+    ) -> Result<AgentRun, RunEnd> {
+        let workspace = self.workspace(&input.key.ticket);
+        let _alone = tokio::select! {
+            alone = self.context.workspace_locks.hold(workspace.name()) => alone,
+            () = cancel.cancelled() => return Err(RunEnd::Cancelled),
+        };
+        execution::run_agent(&self.context, input, progress, cancel).await
+    }
+
     async fn remove(&self, ticket: &TicketKey) -> Result<(), StepError> {
         let workspace = self.workspace(ticket);
+        let _alone = self.context.workspace_locks.hold(workspace.name()).await;
         self.context.mirrors.let_go(workspace.name()).await?;
         Ok(checkout::remove(workspace.root()).await?)
     }
@@ -143,7 +160,7 @@ impl WorkspaceSteps {
             ..AgentHeartbeat::default()
         });
         let cancel = CancellationToken::new();
-        let run = execution::run_agent(&self.context, &input, progress, cancel.clone());
+        let run = self.run(&input, progress, cancel.clone());
         tokio::pin!(run);
         let mut ticks = interval(heartbeat::EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -45,6 +45,7 @@ pub struct World {
     pub statuses: Vec<TicketStatusName>,
     pub plans: Vec<PlanInput>,
     pub agent_runs: Vec<RunAgent>,
+    pub closed: u32,
     pub reopened: u32,
     pub workspaces_removed: u32,
 }
@@ -310,7 +311,10 @@ impl Scripted {
         _ctx: ActivityContext,
         input: ChangePullRequest,
     ) -> Result<CloseResult, ActivityError> {
-        let merged = lock(&self.world(&input.ticket)).merged_on_forge;
+        let world = self.world(&input.ticket);
+        let mut world = lock(&world);
+        world.closed += 1;
+        let merged = world.merged_on_forge;
         Ok(if merged {
             CloseResult::Merged {
                 commit: commit(0xfeed),

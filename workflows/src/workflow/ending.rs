@@ -6,15 +6,16 @@ use temporalio_sdk::{TimerOptions, workflows::select};
 use temporalio_workflow::WorkflowTermination;
 
 use super::{
-    Ctx, question, reception,
+    Ctx, pr_gate, question, reception,
     step::{Halt, Step, call_detached, note, tell},
     transition::{self, SYSTEM},
 };
 use crate::{
     State,
     activities::{
-        GateClosing, REMOVE_WORKSPACE, RemoveWorkspace, SET_TICKET_STATUS, SetTicketStatus,
-        TicketActivities, TicketEvent, TicketStatusName, WorkspaceActivities,
+        CLOSE_PULL_REQUEST, CloseResult, ForgeActivities, GateClosing, REMOVE_WORKSPACE,
+        RemoveWorkspace, SET_TICKET_STATUS, SetTicketStatus, TicketActivities, TicketEvent,
+        TicketStatusName, WorkspaceActivities,
     },
     failure::{Failure, kind},
 };
@@ -53,9 +54,33 @@ pub(super) async fn complete(ctx: &Ctx, reason: String) -> Step<String> {
 
 /// The ticket ends without a merge. Its end goes on record before the clean-up, which waits for the workspace's host.
 pub(super) async fn give_up(ctx: &Ctx, reason: String) -> Step<String> {
+    let was = ctx.state(|ticket| ticket.status.state);
     transition::enter(ctx, State::Cancelled, SYSTEM, reason.clone()).await?;
+    if was != State::PrClosed {
+        close_pull_request(ctx).await;
+    }
     remove_workspace(ctx).await?;
     Ok(reason)
+}
+
+/// Closes the pull request, if there is one: nobody is left who could merge it. Its branch stays.
+async fn close_pull_request(ctx: &Ctx) {
+    let Some(pull_request) = ctx.state(|ticket| ticket.status.pull_request.clone()) else {
+        return;
+    };
+    let options = CLOSE_PULL_REQUEST.options("close the pull request");
+    let change = pr_gate::change(ctx, &pull_request, SYSTEM);
+    let close = ForgeActivities::close_pull_request;
+    match call_detached(ctx, close, change, options).await {
+        Ok(CloseResult::Closed) => {}
+        Ok(CloseResult::Merged { commit }) => {
+            note(
+                ctx,
+                format!("the pull request had been merged on the forge as {commit}"),
+            );
+        }
+        Err(_) => note(ctx, "the pull request could not be closed".to_owned()),
+    }
 }
 
 /// Removes the workspace, if there is one.

@@ -237,7 +237,8 @@ async fn wait_for_reopening(ctx: &Ctx) -> Step<Option<Reopening>> {
     }
 }
 
-fn change(ctx: &Ctx, pull_request: &PullRequest, by: &str) -> ChangePullRequest {
+/// What an activity needs to change the pull request.
+pub(super) fn change(ctx: &Ctx, pull_request: &PullRequest, by: &str) -> ChangePullRequest {
     let at = now(ctx);
     ctx.state(|ticket| ChangePullRequest {
         ticket: ticket.key(),
