@@ -17,6 +17,23 @@ use crate::{
 
 const HOUR: u64 = 60 * 60;
 
+/// Asks to reopen the ticket's pull request.
+async fn reopen(ticket: &Ticket) -> ReopeningAnswer {
+    let reopening = Reopening {
+        id: Uuid::new_v4(),
+        by: BOB.to_owned(),
+        proof: None,
+    };
+    let options = WorkflowExecuteUpdateOptions::builder()
+        .update_id(reopening.id.to_string())
+        .build();
+    ticket
+        .handle
+        .execute_update(TicketWorkflow::reopen, reopening, options)
+        .await
+        .expect("answered")
+}
+
 #[tokio::test]
 async fn a_day_of_silence_rejects_the_spec_and_not_a_second_less() {
     let ticket = Ticket::start("SILENT-1", policy(), |_| {}).await;
@@ -56,19 +73,7 @@ async fn two_days_of_silence_close_the_pull_request_which_can_be_reopened_for_a_
     ticket.skip(7 * 24 * HOUR - 60, "almost a week").await;
     assert_eq!(ticket.status().await.state, State::PrClosed);
 
-    let reopening = Reopening {
-        id: Uuid::new_v4(),
-        by: BOB.to_owned(),
-        proof: None,
-    };
-    let options = WorkflowExecuteUpdateOptions::builder()
-        .update_id(reopening.id.to_string())
-        .build();
-    let answer = ticket
-        .handle
-        .execute_update(TicketWorkflow::reopen, reopening, options)
-        .await
-        .expect("answered");
+    let answer = reopen(&ticket).await;
     assert!(
         matches!(answer, ReopeningAnswer::Reopened { .. }),
         "{answer:?}"
@@ -109,19 +114,7 @@ async fn a_reopening_that_fails_is_answered_and_the_ticket_still_ends() {
         .await
         .expect("it counts");
     ticket.until_state(State::PrClosed).await;
-    let reopening = Reopening {
-        id: Uuid::new_v4(),
-        by: BOB.to_owned(),
-        proof: None,
-    };
-    let options = WorkflowExecuteUpdateOptions::builder()
-        .update_id(reopening.id.to_string())
-        .build();
-    let answer = ticket
-        .handle
-        .execute_update(TicketWorkflow::reopen, reopening, options)
-        .await
-        .expect("answered");
+    let answer = reopen(&ticket).await;
     assert!(
         matches!(&answer, ReopeningAnswer::Refused { reason } if reason.contains("branch is gone")),
         "{answer:?}"
