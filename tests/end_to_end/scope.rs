@@ -57,12 +57,22 @@ pub fn attack_steps(listener: SocketAddr) -> Vec<AgentStep> {
     ]
 }
 
+/// A ticket of the project whose SPEC is approved.
+async fn with_approved_spec(project: &str) -> String {
+    let sallyport = shared();
+    let filed = sallyport.flux_lens.create_ticket(ticket(project));
+    let id = filed.expect("the ticket is filed");
+    let gate = sallyport.api.until_gate(&id, "SPEC").await;
+    let gate = gate.expect("gate 1 opens");
+    let approved = sallyport.api.decide(&gate, "APPROVE", None).await;
+    approved.expect("the approval counts");
+    id
+}
+
 #[tokio::test]
 async fn the_room_has_no_way_out() {
     let sallyport = shared();
-    let id = sallyport.flux_lens.create_ticket(ticket("attack")).unwrap();
-    let gate = sallyport.api.until_gate(&id, "SPEC").await.unwrap();
-    sallyport.api.decide(&gate, "APPROVE", None).await.unwrap();
+    let id = with_approved_spec("attack").await;
     let view = sallyport
         .api
         .until(&id, "the agent has ended", |view| {
@@ -91,13 +101,11 @@ async fn the_room_has_no_way_out() {
 #[tokio::test]
 async fn a_change_outside_the_scope_is_mended_before_anything_is_published() {
     let sallyport = shared();
-    let id = sallyport.flux_lens.create_ticket(ticket("mend")).unwrap();
-    let gate = sallyport.api.until_gate(&id, "SPEC").await.unwrap();
-    sallyport.api.decide(&gate, "APPROVE", None).await.unwrap();
+    let id = with_approved_spec("mend").await;
     let view = sallyport
         .api
         .until(&id, "the mended change is checked", |view| {
-            view["status"]["head_commit"].is_string()
+            view["workflow"]["diff"].is_object()
         })
         .await
         .unwrap();
@@ -116,9 +124,7 @@ async fn a_change_outside_the_scope_is_mended_before_anything_is_published() {
 #[tokio::test]
 async fn a_change_outside_the_scope_that_stays_never_reaches_the_branch() {
     let sallyport = shared();
-    let id = sallyport.flux_lens.create_ticket(ticket("stray")).unwrap();
-    let gate = sallyport.api.until_gate(&id, "SPEC").await.unwrap();
-    sallyport.api.decide(&gate, "APPROVE", None).await.unwrap();
+    let id = with_approved_spec("stray").await;
     let view = sallyport.api.until_state(&id, "ERROR").await.unwrap();
     let failure = &view["status"]["failure"];
     assert_eq!(failure["kind"], "OutOfScope", "{view:#}");
