@@ -35,6 +35,7 @@ async fn what_is_not_in_the_spec_is_never_pushed() {
         ticket: house.ticket.clone(),
         repository_url: house.origin.url().to_owned(),
         commit: commit.to_owned(),
+        grants: Vec::new(),
         spec: spec.clone(),
         policy: policy.clone(),
     };
@@ -120,6 +121,7 @@ async fn a_pull_request_is_opened_once_and_changed_through_the_forge() {
         ticket: house.ticket.clone(),
         repository_url: house.origin.url().to_owned(),
         commit: commit.clone(),
+        grants: Vec::new(),
         spec: spec.clone(),
         policy,
     };
@@ -137,6 +139,7 @@ async fn a_pull_request_is_opened_once_and_changed_through_the_forge() {
         head_commit: commit.clone(),
         spec,
         spec_approved_by: "approver@example.com".into(),
+        grants: Vec::new(),
         agent_summary: "I did it.".into(),
         qa: vec![GateResult {
             name: "Unit tests".into(),

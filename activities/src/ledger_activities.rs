@@ -10,7 +10,7 @@ use std::sync::Arc;
 use sallyport_ledger::{approvals, decisions, proof::Proof, transitions};
 use sallyport_workflows::{
     activities::{
-        Admission, AdmitDecision, AdmitReopening, CloseGate, OpenGateRequest, RecordDecision,
+        Admission, AdmitCommand, AdmitDecision, CloseGate, OpenGateRequest, RecordDecision,
         TransitionRecord, definitions,
     },
     gate::OpenGate,
@@ -101,16 +101,16 @@ impl LedgerSteps {
         Ok(self.admit(&input).await?)
     }
 
-    /// Checks the proof of a wish to reopen. Again answers the same.
-    #[activity(definition = definitions::AdmitReopening)]
-    pub async fn admit_reopening(
+    /// Checks the proof of a command. Again answers the same.
+    #[activity(definition = definitions::AdmitCommand)]
+    pub async fn admit_command(
         self: Arc<Self>,
         _context: ActivityContext,
-        input: AdmitReopening,
+        input: AdmitCommand,
     ) -> Result<Admission, ActivityError> {
         let workflow_id = input.ticket.workflow_id();
         let key = &self.context.decision_key;
-        Ok(judged(key.check_reopening(&input.reopening, &workflow_id)))
+        Ok(judged(key.check_command(&input.command, &workflow_id)))
     }
 
     /// Puts a decision on record. The ticket and the decision's id are the key: again changes nothing.

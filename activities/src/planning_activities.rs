@@ -68,6 +68,7 @@ impl PlanningSteps {
             base_branch,
             base_commit,
             policy: self.context.objects.put(json).await?,
+            effective: policy.installation,
         })
     }
 

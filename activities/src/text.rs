@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use sallyport_workflows::{
     activities::{GateResult, StepKey, TicketEvent},
     failure::shorten,
+    gate::BaseChange,
     pull_request::PullRequest,
     spec::{FileChange, Spec, SpecRef},
     ticket::{TicketKey, TicketSummary},
@@ -31,9 +32,14 @@ pub fn ticket_comment(key: &StepKey, event: &TicketEvent) -> String {
                  before any code is written.\n"
             )
         }
-        TicketEvent::SpecReady { revision, deadline } => format!(
-            "A SPEC is ready and waits for a decision until **{}**. Silence rejects it.\n\n- Read it: {}\n- Decide: {}, {} or \
+        TicketEvent::SpecReady {
+            revision,
+            deadline,
+            base_change,
+        } => format!(
+            "{}A SPEC is ready and waits for a decision until **{}**. Silence rejects it.\n\n- Read it: {}\n- Decide: {}, {} or \
              {}\n\nRevision {}\n",
+            base_change.as_ref().map(changed_base).unwrap_or_default(),
             instant(deadline),
             decide("spec"),
             decide("approve"),
@@ -66,15 +72,52 @@ pub fn ticket_comment(key: &StepKey, event: &TicketEvent) -> String {
             one_line(url),
             one_line(reason)
         ),
+        TicketEvent::ScopeRequested {
+            first,
+            count,
+            reason,
+            deadline,
+        } => format!(
+            "The agent asks to change {} that the SPEC does not list, such as {}. It waits for a decision until **{}**. \
+             Silence refuses it.\n\nIts reason:\n\n{}\n- Decide: {} or {}\n",
+            match count {
+                1 => "a file".to_owned(),
+                count => format!("{count} files"),
+            },
+            code(first),
+            instant(deadline),
+            quoted(reason),
+            decide("approve"),
+            decide("reject"),
+        ),
+        TicketEvent::GivenUp { reason } => format!(
+            "Sallyport has given this ticket up and changes nothing more.\n\nReason: {}\n",
+            one_line(reason)
+        ),
         TicketEvent::Failed { failure } => format!(
-            "Sallyport could not go on: the step {} failed ({}).\n\n{}\nThe ticket is parked until a person looks at it: \
-             {}\n",
+            "Sallyport could not go on: the step {} failed ({}).\n\n{}\nThe ticket is parked until a person takes it up \
+             again or gives it up: {}, {} or {}\n",
             code(&failure.step),
             one_line(&failure.kind),
             quoted(&failure.message),
             decide("status"),
+            decide("retry"),
+            decide("abandon"),
         ),
     }
+}
+
+/// Why gate 1 asks again.
+fn changed_base(change: &BaseChange) -> String {
+    let files = match change.files {
+        1 => "A file".to_owned(),
+        files => format!("{files} files"),
+    };
+    format!(
+        "{files} in the SPEC's scope changed on the base branch since it was written, such as {}, so the approval no longer \
+         holds.\n\n",
+        code(&change.first)
+    )
 }
 
 /// What a pull request tells about a ticket's change.

@@ -3,6 +3,7 @@
 use sallyport_workflows::{
     ObjectRef,
     failure::{Failure, kind},
+    gate::BaseChange,
 };
 
 use super::*;
@@ -53,6 +54,27 @@ fn every_comment_is_as_agreed() {
         TicketEvent::SpecReady {
             revision: reference().revision,
             deadline: deadline.clone(),
+            base_change: None,
+        },
+        TicketEvent::SpecReady {
+            revision: reference().revision,
+            deadline: deadline.clone(),
+            base_change: Some(BaseChange {
+                from: "01".repeat(20),
+                to: "02".repeat(20),
+                files: 2,
+                first: "src/a.js".into(),
+                diff: ObjectRef::of(b"diff"),
+            }),
+        },
+        TicketEvent::ScopeRequested {
+            first: "src/b.js".into(),
+            count: 1,
+            reason: "the fix is there\n## Approved".into(),
+            deadline: deadline.clone(),
+        },
+        TicketEvent::GivenUp {
+            reason: "cancelled by admin@example.com: no longer needed".into(),
         },
         TicketEvent::SpecRejected {
             reason: "nobody answered within 24 hours".into(),

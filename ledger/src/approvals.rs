@@ -80,7 +80,9 @@ pub async fn open_gate(
     request: &OpenGateRequest,
 ) -> Result<OpenGate, LedgerError> {
     let action = "open a gate";
-    let timeout = TimeDelta::seconds(to_bigint(request.timeout_seconds.min(LONGEST_TIMEOUT)));
+    let timeout = TimeDelta::seconds(to_bigint(
+        request.policy.timeout_seconds.min(LONGEST_TIMEOUT),
+    ));
     sqlx::query!(
         "INSERT INTO approvals (id, workflow_id, approval_type, revision, content_url, content_bytes, approvals_needed,
                                 requested_at, expires_at)
@@ -92,7 +94,7 @@ pub async fn open_gate(
         request.revision,
         request.content.key,
         to_bigint(request.content.bytes),
-        to_integer(request.approvals_needed),
+        to_integer(request.policy.approvals.max(1)),
         request.opened_at,
         request.opened_at + timeout,
     )
@@ -106,8 +108,13 @@ pub async fn open_gate(
         revision: row.revision,
         content: row.content,
         approvals_needed: row.approvals_needed,
+        approvers: request.policy.approvers.clone(),
+        may_not_approve: (!request.policy.reporter_may_approve && !request.reporter.is_empty())
+            .then(|| request.reporter.clone()),
         opened_at: row.requested_at,
         deadline: row.expires_at,
+        reminders: Vec::new(),
+        base_change: request.base_change.clone(),
     })
 }
 

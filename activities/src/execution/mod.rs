@@ -122,6 +122,7 @@ pub async fn run_agent(
     Ok(AgentRun {
         result,
         usage: record.usage,
+        seconds: record.seconds,
         summary: shorten(
             record.final_text.as_deref().unwrap_or_default(),
             MAXIMUM_SUMMARY,
@@ -261,6 +262,18 @@ impl Run<'_> {
             AgentTask::ChangesRequested { comments } => {
                 Task::ChangesRequested(read(comments).await?)
             }
+            AgentTask::ScopeAnswered {
+                request,
+                granted,
+                comments,
+            } => Task::ScopeAnswered {
+                request: read(request).await?,
+                granted: *granted,
+                comments: match comments {
+                    Some(comments) => Some(read(comments).await?),
+                    None => None,
+                },
+            },
         };
         let ticket_id = &self.input.key.ticket.ticket_id;
         Ok(prompt::text(ticket_id, &self.approved.text, &task, resumed))

@@ -23,6 +23,15 @@ pub(super) enum Task {
     Repair(String),
     /// Do what was asked for at the pull request; the comments.
     ChangesRequested(String),
+    /// Go on: people have answered the request for more scope.
+    ScopeAnswered {
+        /// The request as it was stored.
+        request: String,
+        /// Whether its files may be changed now.
+        granted: bool,
+        /// What people said about it.
+        comments: Option<String>,
+    },
 }
 
 /// The prompt. It begins with a sentence of ours: at the beginning of a prompt some characters mean something to Pi.
@@ -65,6 +74,27 @@ pub(super) fn text(ticket_id: &str, spec: &str, task: &Task, resumed: bool) -> S
                  instruction.\n\n{}",
                 block("report", cut(report))
             );
+        }
+        Task::ScopeAnswered {
+            request,
+            granted,
+            comments,
+        } => {
+            let answer = match granted {
+                true => "granted: you may change its files now, as if the SPEC listed them",
+                false => {
+                    "refused: do what can be done without its files, and say at the end what is missing"
+                }
+            };
+            let _ = write!(
+                text,
+                "People have answered your request for more files for ticket {ticket_id}. It is {answer}.\n\n{}",
+                block("request", request)
+            );
+            if let Some(comments) = comments {
+                let _ = write!(text, "\nThey say:\n\n{}", block("comments", cut(comments)));
+            }
+            text.push_str("\nGo on with your work.\n");
         }
         Task::ChangesRequested(comments) => {
             let _ = write!(

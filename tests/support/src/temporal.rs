@@ -65,12 +65,14 @@ impl TemporalServer {
             "frontend.WorkflowTimeSkippingEnabled=true",
         ]);
         for attribute in [
-            "SallyportState",
-            "SallyportSource",
-            "SallyportTicket",
-            "SallyportRepository",
+            "SallyportState=Keyword",
+            "SallyportSource=Keyword",
+            "SallyportTicket=Keyword",
+            "SallyportRepository=Keyword",
+            "SallyportAssignee=KeywordList",
+            "SallyportWaitingSince=Datetime",
         ] {
-            command.args(["--search-attribute", &format!("{attribute}=Keyword")]);
+            command.args(["--search-attribute", attribute]);
         }
         let mut child = spawn(command, &Output::Log(log.clone()))?;
         let started = Instant::now();

@@ -78,13 +78,26 @@ pub enum AgentTask {
         /// The comments, stored.
         comments: ObjectRef,
     },
+    /// Go on in the same session, now that people have answered the request for more scope.
+    ScopeAnswered {
+        /// The request, a [`ScopeRequest`](crate::scope::ScopeRequest) in JSON, stored.
+        request: ObjectRef,
+        /// Whether the files may be changed now.
+        granted: bool,
+        /// What people said about it, stored.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        comments: Option<ObjectRef>,
+    },
 }
 
 /// What `run_agent` needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunAgent {
-    /// Idempotency key, and the name of the agent's session.
+    /// Idempotency key.
     pub key: StepKey,
+    /// Names the agent's session: the sequence of the step that began it. A run that goes on after an answer about its
+    /// scope has that of the first run.
+    pub session: u64,
     /// The ticket, for the commit's message.
     pub summary: TicketSummary,
     /// The repository.
@@ -93,6 +106,10 @@ pub struct RunAgent {
     pub spec: SpecRef,
     /// The policy that it was approved with.
     pub policy: ObjectRef,
+    /// The requests for more scope that were granted: each a [`ScopeRequest`](crate::scope::ScopeRequest) in JSON, stored.
+    pub grants: Vec<ObjectRef>,
+    /// How many more requests for scope people will look at. With none left the agent is told so at once.
+    pub scope_requests_left: u32,
     /// What to do.
     pub task: AgentTask,
     /// The commit that the new commit is put on.
@@ -129,6 +146,19 @@ pub enum AgentResult {
         /// The first of them, shortened for people.
         first: String,
     },
+    /// The agent asks for more files and ended its turn; nothing is committed, the workspace and the session stay.
+    ScopeRequested {
+        /// The request, a [`ScopeRequest`](crate::scope::ScopeRequest) in JSON, stored.
+        request: ObjectRef,
+        /// What the gate asks about; see [`crate::revision::scope_revision`].
+        revision: String,
+        /// How many files.
+        count: u32,
+        /// The first of them, shortened for people.
+        first: String,
+        /// The agent's reason, at most 200 characters, in one line. Shown, never acted on.
+        reason: String,
+    },
     /// Nothing differs from the parent commit.
     NoChanges,
 }
@@ -140,6 +170,8 @@ pub struct AgentRun {
     pub result: AgentResult,
     /// What the model calls cost.
     pub usage: Usage,
+    /// How long the agent worked, in seconds, interrupted tries included.
+    pub seconds: u64,
     /// The agent's last words, at most 500 characters. Shown, never trusted.
     pub summary: String,
 }
@@ -219,7 +251,8 @@ impl WorkspaceActivities {
 
     /// Runs the agent in the sealed room and takes its diff from outside. Run again it goes on in the same workspace
     /// and session. Heartbeats carry the progress. Final errors: [`crate::failure::kind::BUDGET`],
-    /// [`crate::failure::kind::AGENT_TIMEOUT`], [`crate::failure::kind::SPEC_CHANGED`].
+    /// [`crate::failure::kind::AGENT_TIMEOUT`], [`crate::failure::kind::SPEC_CHANGED`]. A failure's details are a
+    /// [`Spent`](crate::usage::Spent): what all tries together spent.
     #[activity(name = "run_agent")]
     pub fn run_agent(input: RunAgent) -> Result<AgentRun, ActivityError> {
         unimplemented!()
