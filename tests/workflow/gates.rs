@@ -234,8 +234,8 @@ async fn without_proof_nobody_decides_unless_the_installation_says_so() {
 async fn two_people_must_approve_where_the_policy_says_two() {
     let two = InstallationPolicy {
         spec_gate: GatePolicy {
-            timeout_seconds: 86_400,
             approvals: 2,
+            ..GatePolicy::seconds(86_400)
         },
         ..policy()
     };

@@ -8,9 +8,10 @@ use std::{
 use sallyport_test_support::temporal::TemporalServer;
 use sallyport_workflows::{
     State, TASK_QUEUE, TicketWorkflow,
+    command::{Action, Command, CommandOutcome},
     decision::{Decision, DecisionOutcome, Verdict},
     gate::{Gate, OpenGate},
-    policy::InstallationPolicy,
+    policy::{BudgetRaise, InstallationPolicy},
     status::TicketStatus,
     ticket::{FLUX_LENS, Priority, TicketInput, TicketKey},
     workflow::TicketOutcome,
@@ -40,6 +41,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 pub const ANN: &str = "ann@example.com";
 pub const BOB: &str = "bob@example.com";
+pub const ADMIN: &str = "admin@example.com";
+pub const REPORTER: &str = "reporter@example.com";
 
 /// A ticket and everything that a test does with it.
 pub struct Ticket {
@@ -76,6 +79,7 @@ impl Ticket {
             repository_url: "file:///repository.git".to_owned(),
             priority: Priority::Normal,
             installation_policy: policy,
+            carried: None,
         };
         let options = WorkflowStartOptions::new(TASK_QUEUE, key.workflow_id()).build();
         client
@@ -92,10 +96,27 @@ impl Ticket {
     }
 
     pub async fn status(&self) -> TicketStatus {
-        self.handle
+        let answer = self
+            .handle
             .query(TicketWorkflow::status, (), Default::default())
-            .await
-            .expect("the query is answered")
+            .await;
+        match answer {
+            Ok(status) => status,
+            Err(error) => panic!("{error}; {}", self.failed_tasks().await),
+        }
+    }
+
+    /// Why the workflow's tasks failed: a query says only that they did.
+    async fn failed_tasks(&self) -> String {
+        let history = self.handle.fetch_history(Default::default());
+        let json = history.to_json().await.unwrap_or_default();
+        let history: Value = serde_json::from_slice(&json).unwrap_or_default();
+        let text = serde_json::to_string(&history).unwrap_or_default();
+        let failures = text.split("WorkflowTaskFailedEventAttributes").skip(1);
+        failures
+            .map(|text| text.chars().take(600).collect::<String>())
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// Asks for the status until it is as wanted.
@@ -149,6 +170,29 @@ impl Ticket {
             .execute_update(TicketWorkflow::decide, decision, options)
             .await;
         updated.map_err(|error| format!("{error}: {error:?}"))
+    }
+
+    /// Sends a command as the starter does.
+    pub async fn command(&self, command: Command) -> Result<CommandOutcome, String> {
+        let id = command.id.map(|id| id.to_string()).unwrap_or_default();
+        let options = WorkflowExecuteUpdateOptions::builder()
+            .update_id(id)
+            .build();
+        let updated = self
+            .handle
+            .execute_update(TicketWorkflow::command, command, options)
+            .await;
+        updated.map_err(|error| format!("{error}: {error:?}"))
+    }
+
+    /// Sends a command as JSON, as the stock `temporal` CLI does.
+    pub async fn signal_command(&self, json: Value) {
+        let payload = RawValue::from_value(&json, &PayloadConverter::default());
+        let options = WorkflowSignalOptions::default();
+        self.handle
+            .signal(TicketWorkflow::command_signal, payload, options)
+            .await
+            .expect("the signal is taken");
     }
 
     /// Sends JSON as the stock `temporal` CLI does.
@@ -228,6 +272,20 @@ impl Ticket {
     }
 }
 
+/// A command of an admin.
+pub fn command(action: Action) -> Command {
+    Command {
+        id: Some(Uuid::new_v4()),
+        action,
+        from: None,
+        raise: BudgetRaise::default(),
+        seconds: None,
+        by: ADMIN.to_owned(),
+        reason: None,
+        proof: None,
+    }
+}
+
 /// A decision about exactly what the gate asks.
 pub fn decision(open: &OpenGate, verdict: Verdict, by: &str) -> Decision {
     let comments = (verdict == Verdict::Revise).then(|| "Please name the test".to_owned());
@@ -276,6 +334,9 @@ fn worker() -> &'static Worlds {
                     .register_workflow::<TicketWorkflow>()
                     .expect("the workflow is registered")
                     .register_activities(Scripted(for_worker))
+                    // Tickets are thrown out of memory all the time, as if the worker had been restarted: what they do
+                    // next comes from a replay.
+                    .max_cached_workflows(2usize)
                     .build();
                 let mut worker = Worker::new(&runtime, connect().await, options).expect("a worker");
                 ready.send(()).expect("somebody waits");
