@@ -7,9 +7,10 @@ mod deadlines;
 mod endings;
 mod gates;
 mod harness;
+mod histories;
 mod parked;
 mod people;
-mod replay;
+mod renewal;
 mod rounds;
 mod scope;
 #[expect(dead_code, reason = "the macro makes a constant for each activity")]

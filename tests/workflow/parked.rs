@@ -131,20 +131,24 @@ async fn a_retry_from_planning_asks_for_everything_anew() {
     assert_eq!((status.head_commit, status.qa.len()), (None, 0));
     ticket.approve(Gate::Spec, BOB).await;
     ticket.until_gate(Gate::Pr).await;
-    let world = lock(&ticket.world);
-    let last = world.agent_runs.last().expect("a run");
-    assert_eq!(
-        (&last.task, &last.parent_commit),
-        (&AgentTask::Implement, &spec(2).base_commit)
-    );
-    assert_eq!(
-        world
-            .comments
-            .iter()
-            .filter(|event| **event == TicketEvent::Started)
-            .count(),
-        1
-    );
+    {
+        let world = lock(&ticket.world);
+        let last = world.agent_runs.last().expect("a run");
+        assert_eq!(
+            (&last.task, &last.parent_commit),
+            (&AgentTask::Implement, &spec(2).base_commit)
+        );
+        assert_eq!(
+            world
+                .comments
+                .iter()
+                .filter(|event| **event == TicketEvent::Started)
+                .count(),
+            1
+        );
+    }
+    ticket.approve(Gate::Pr, ANN).await;
+    assert_eq!(ticket.outcome().await.state, State::Completed);
 }
 
 #[tokio::test]
@@ -166,14 +170,18 @@ async fn a_failed_qa_is_run_again_or_repaired_once_more() {
         .await
         .expect("accepted");
     ticket.until_gate(Gate::Pr).await;
-    let world = lock(&ticket.world);
-    assert_eq!(world.agent_runs.len(), 4);
-    assert_eq!(
-        world.agent_runs[3].task,
-        AgentTask::Repair {
-            report: object("report")
-        }
-    );
+    {
+        let world = lock(&ticket.world);
+        assert_eq!(world.agent_runs.len(), 4);
+        assert_eq!(
+            world.agent_runs[3].task,
+            AgentTask::Repair {
+                report: object("report")
+            }
+        );
+    }
+    ticket.approve(Gate::Pr, ANN).await;
+    assert_eq!(ticket.outcome().await.state, State::Completed);
 }
 
 #[tokio::test]
@@ -218,6 +226,9 @@ async fn a_budget_is_raised_by_the_retry() {
     ticket.command(raised).await.expect("accepted");
     ticket.until_gate(Gate::Spec).await;
     assert_eq!(lock(&ticket.world).plans[1].cost_left_micro_usd, 90);
+    ticket.approve(Gate::Spec, ANN).await;
+    ticket.approve(Gate::Pr, ANN).await;
+    assert_eq!(ticket.outcome().await.state, State::Completed);
 }
 
 #[tokio::test]

@@ -97,30 +97,34 @@ async fn a_refusal_and_silence_let_the_agent_go_on_without() {
     let status = ticket.until_state(State::AwaitingPrApproval).await;
     assert!(status.grants.is_empty());
     assert_eq!(status.rounds.scope_requests, 2);
-    let world = lock(&ticket.world);
-    let answers: Vec<_> = world.agent_runs[1..]
-        .iter()
-        .map(|run| run.task.clone())
-        .collect();
-    assert_eq!(
-        answers,
-        [
-            AgentTask::ScopeAnswered {
-                request: object("a.js"),
-                granted: false,
-                comments: Some(object("do it in src/parse.js"))
-            },
-            AgentTask::ScopeAnswered {
-                request: object("b.js"),
-                granted: false,
-                comments: None
-            },
-        ]
-    );
-    assert_eq!(
-        world.agent_runs[2].session,
-        world.agent_runs[0].key.sequence
-    );
+    {
+        let world = lock(&ticket.world);
+        let answers: Vec<_> = world.agent_runs[1..]
+            .iter()
+            .map(|run| run.task.clone())
+            .collect();
+        assert_eq!(
+            answers,
+            [
+                AgentTask::ScopeAnswered {
+                    request: object("a.js"),
+                    granted: false,
+                    comments: Some(object("do it in src/parse.js"))
+                },
+                AgentTask::ScopeAnswered {
+                    request: object("b.js"),
+                    granted: false,
+                    comments: None
+                },
+            ]
+        );
+        assert_eq!(
+            world.agent_runs[2].session,
+            world.agent_runs[0].key.sequence
+        );
+    }
+    ticket.approve(Gate::Pr, ANN).await;
+    assert_eq!(ticket.outcome().await.state, State::Completed);
 }
 
 #[tokio::test]
