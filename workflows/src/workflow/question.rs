@@ -172,7 +172,9 @@ pub(super) async fn close_as(ctx: &Ctx, closing: GateClosing, by: Option<String>
     let Some((ticket, gate)) = closed else { return };
     waiting::end(ctx);
     if !gate.approvers.is_empty() {
-        ctx.upsert_search_attributes([search_attributes::ASSIGNEE.value_unset()]);
+        ctx.upsert_search_attributes([search_attributes::unset(
+            search_attributes::ASSIGNEE.name(),
+        )]);
     }
     let close = CloseGate {
         ticket,
