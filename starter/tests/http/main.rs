@@ -7,6 +7,7 @@ mod commanding;
 mod dispatching;
 mod reading;
 mod webhook;
+#[expect(dead_code, reason = "the macro makes a constant for each activity")]
 mod worker;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -36,7 +36,7 @@ pub struct Ledgers(Arc<Mutex<BTreeMap<String, Database>>>);
 pub async fn starter_with_worker(ticket: &str) -> Starter {
     static SERVER: OnceLock<(TemporalServer, Ledgers)> = OnceLock::new();
     let (server, ledgers) = SERVER.get_or_init(|| {
-        let server = TemporalServer::start().unwrap();
+        let server = TemporalServer::own().unwrap();
         let ledgers = Ledgers::default();
         work(server.address.clone(), ledgers.clone());
         (server, ledgers)
