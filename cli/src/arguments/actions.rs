@@ -32,9 +32,6 @@ pub struct ActionArguments {
 Without --from the ticket goes on with the step that failed. What it has spent stays counted; the --add options raise what
 it may spend.")]
 pub struct RetryArguments {
-    /// What all commands take.
-    #[command(flatten)]
-    pub action: ActionArguments,
     /// Go back to this state, such as PLANNING or EXECUTING [default: the step that failed]
     #[arg(long, value_name = "STATE", value_parser = state)]
     pub from: Option<State>,
@@ -62,6 +59,9 @@ pub struct RetryArguments {
     /// Do not ask for confirmation; without a terminal nobody is asked
     #[arg(short, long)]
     pub yes: bool,
+    /// What all commands take.
+    #[command(flatten)]
+    pub action: ActionArguments,
 }
 
 impl RetryArguments {
