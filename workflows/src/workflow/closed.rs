@@ -14,15 +14,14 @@ use crate::{
 
 /// Waits until somebody reopens the pull request, or the time for it is up.
 pub(super) async fn wait(ctx: &Ctx) -> Step<Move> {
-    let (why, pull_request, seconds, is_new) = ctx.state(|ticket| {
+    let (why, pull_request, seconds, is_new) = ctx.state_mut(|ticket| {
         (
             ticket.memory.closed_because.clone().unwrap_or_default(),
             ticket.status.pull_request.clone(),
             ticket.memory.policy.reopen_seconds,
-            ticket.status.deadline.is_none(),
+            ticket.is_to_be_told(),
         )
     });
-    waiting::begin(ctx, seconds);
     if is_new {
         let url = pull_request
             .as_ref()
