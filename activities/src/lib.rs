@@ -8,6 +8,7 @@
 //! | the SPEC and the planner | [`planning`] |
 //! | one run of the agent, from prompt to commit | [`execution`] |
 //! | the sealed room | [`sandbox`], and Pi in it: [`agent`], and its way to the model: [`gateway`] |
+//! | what the agent may ask people for | [`scope_request`] |
 //! | quality gates | [`qa`] |
 //! | a forge, a ticket system | [`forge`], [`tickets`]: a trait each, and a file for each vendor |
 //! | every sentence that people read | [`text`] |
@@ -31,6 +32,7 @@ pub mod planning_activities;
 pub mod policy_file;
 pub mod qa;
 pub mod sandbox;
+pub mod scope_request;
 pub mod text;
 pub mod ticket_activities;
 pub mod tickets;

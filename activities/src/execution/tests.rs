@@ -8,6 +8,8 @@ use sallyport_workflows::{activities::StepKey, spec::SpecRef, ticket::TicketSumm
 use super::*;
 use crate::testing::{House, spec_for};
 
+mod scope;
+
 const FILES: &[(&str, &str)] = &[
     ("src/a.js", "export const a = 1;\n"),
     ("src/b.js", "export const b = 1;\n"),
@@ -276,6 +278,12 @@ async fn limits_and_tampering_are_final_before_anything_runs() {
             Err(RunEnd::Failed(error)) => {
                 assert_eq!(error.kind(), expected, "{error}");
                 assert!(error.is_final());
+                let seconds = if expected == kind::AGENT_TIMEOUT {
+                    200
+                } else {
+                    0
+                };
+                assert_eq!(error.details().unwrap().agent_seconds, seconds);
             }
             other => panic!("{other:?}"),
         }

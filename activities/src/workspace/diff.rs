@@ -2,7 +2,8 @@
 //!
 //! git runs with the mirror as its git directory, an index of ours and none of the tree's configuration, so nothing that
 //! the agent wrote is executed or read as configuration. Nobody works in the tree any more when this runs. Only paths
-//! that the SPEC lists are ever put into the index, and the resulting tree is compared with the base commit once more.
+//! in scope (see [`super::granted`]) are ever put into the index, and the resulting tree is compared with the base commit
+//! once more.
 
 use std::{fs, path::Path};
 
@@ -159,7 +160,7 @@ pub(crate) fn signed(
     command
 }
 
-/// Brings the index from the base commit to what is in the tree, as far as the SPEC allows; answers what it does not.
+/// Brings the index from the base commit to what is in the tree, as far as the scope allows; answers what it does not.
 async fn stage(
     mirror: &Mirror,
     workspace: &Workspace,
@@ -201,7 +202,7 @@ async fn stage(
     let rules = ignore::rules(mirror, plan.base).await?;
     fs::write(&rules_file, rules).map_err(WorkspaceError::io("writing", &rules_file))?;
     for path in ignore::untracked(git, &index, &folder, &rules_file).await? {
-        // What is allowed is added below, whether it is ignored or not: the SPEC names it.
+        // What is allowed is added below, whether it is ignored or not: people named it.
         if !plan.scope.allows(&path) {
             refused.push(readable(&path));
         }
@@ -301,8 +302,7 @@ async fn changes(git: &Git, base: &str, new: &str) -> Result<Vec<Change>, GitErr
     Ok(changes)
 }
 
-/// Which of `changes` are not allowed: a path that the SPEC does not list, or anything but a regular file on either
-/// side.
+/// Which of `changes` are not allowed: a path that is not in scope, or anything but a regular file on either side.
 fn outside(changes: &[Change], scope: &Scope) -> Vec<String> {
     let regular = |mode: &str| matches!(mode, "000000" | "100644" | "100755");
     changes
