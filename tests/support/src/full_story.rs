@@ -171,13 +171,10 @@ fn implement() -> Vec<AgentStep> {
             "The order of the names belongs beside the table, where the next reader of it would look. That file is not in \
              the SPEC's scope, so I ask for it.",
         )
-        .call(
-            "request_scope",
-            json!({
-                "paths": ["src/units.js"],
-                "reason": "The names sorted by length belong beside the table of units; sorted in src/parse.js, every other \
-                           reader of the table would have to sort them again.",
-            }),
+        .request_scope(
+            &["src/units.js"],
+            "The names sorted by length belong beside the table of units; sorted in src/parse.js, every other reader of the \
+             table would have to sort them again.",
         ),
     ]
 }
