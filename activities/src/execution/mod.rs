@@ -2,7 +2,7 @@
 //! it left is judged from outside.
 //!
 //! A run may be cut off at any point, and is then tried again in the same workspace and with the same conversation. What it
-//! spent until then counts, and an agent that had finished is not started again: [`record`] remembers both.
+//! spent until then counts, and an agent that had finished is not started again: `record` remembers both, and what it asked for.
 
 mod log_writer;
 mod outcome;

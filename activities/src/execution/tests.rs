@@ -234,6 +234,12 @@ async fn a_run_that_was_cut_off_goes_on_and_pays_for_both_tries() {
         .join("run-4.json");
     let spent = RunRecord::load(&record).unwrap();
     assert!(spent.started && spent.final_text.is_none() && spent.usage.requests >= 1);
+    // As if that try had taken a minute.
+    let long = RunRecord {
+        seconds: 60,
+        ..spent.clone()
+    };
+    long.store(&record).unwrap();
 
     scene.house.model.release("door");
     let run = scene.run(&input).await.unwrap();
@@ -244,6 +250,7 @@ async fn a_run_that_was_cut_off_goes_on_and_pays_for_both_tries() {
     );
     assert!(run.usage.requests > spent.usage.requests);
     assert!(run.usage.cost_micro_usd > spent.usage.cost_micro_usd);
+    assert!(run.seconds >= 60, "{}", run.seconds);
     let last = scene.house.model.requests().pop().unwrap();
     assert!(
         last.body.to_string().contains("You were interrupted"),
