@@ -5,6 +5,7 @@
 //! | an activity | the five `*_activities` modules: thin, one for each declaration module |
 //! | git, safely | [`git`], [`mirror`], [`workspace`] |
 //! | `.sallyport.toml` | [`policy_file`] |
+//! | when a gate closes and reminds | [`calendar`] |
 //! | the SPEC and the planner | [`planning`] |
 //! | one run of the agent, from prompt to commit | [`execution`] |
 //! | the sealed room | [`sandbox`], and Pi in it: [`agent`], and its way to the model: [`gateway`] |
@@ -15,6 +16,7 @@
 //! | what all activities share | [`context`] |
 
 pub mod agent;
+pub mod calendar;
 pub mod config;
 pub mod context;
 pub mod execution;
