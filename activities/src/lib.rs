@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | an activity | the five `*_activities` modules: thin, one for each declaration module |
 //! | git, safely | [`git`], [`mirror`], [`workspace`] |
-//! | `.sallyport.toml` | [`policy_file`] |
+//! | `.sallyport.toml` | [`policy_file`]; its part of the policy: [`policy_section`]; what a policy must be: [`policy_check`] |
 //! | when a gate closes and reminds | [`calendar`] |
 //! | the SPEC and the planner | [`planning`] |
 //! | one run of the agent, from prompt to commit | [`execution`] |
@@ -30,7 +30,9 @@ pub mod ledger_activities;
 pub mod mirror;
 pub mod planning;
 pub mod planning_activities;
+pub mod policy_check;
 pub mod policy_file;
+pub mod policy_section;
 pub mod qa;
 pub mod sandbox;
 pub mod text;
