@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | an activity | the five `*_activities` modules: thin, one for each declaration module |
 //! | git, safely | [`git`], [`mirror`], [`workspace`] |
-//! | `.sallyport.toml` | [`policy_file`] |
+//! | `.sallyport.toml` | [`policy_file`]; its part of the policy: [`policy_section`]; what a policy must be: [`policy_check`] |
+//! | when a gate closes and reminds | [`calendar`] |
 //! | the SPEC and the planner | [`planning`] |
 //! | one run of the agent, from prompt to commit | [`execution`] |
 //! | the sealed room | [`sandbox`], and Pi in it: [`agent`], and its way to the model: [`gateway`] |
@@ -16,6 +17,7 @@
 //! | what all activities share | [`context`] |
 
 pub mod agent;
+pub mod calendar;
 pub mod config;
 pub mod context;
 pub mod execution;
@@ -29,7 +31,9 @@ pub mod ledger_activities;
 pub mod mirror;
 pub mod planning;
 pub mod planning_activities;
+pub mod policy_check;
 pub mod policy_file;
+pub mod policy_section;
 pub mod qa;
 pub mod sandbox;
 pub mod scope_request;

@@ -26,7 +26,7 @@ use crate::{
         render::{percent, spec_markdown},
     },
     policy_file::{self, Policy},
-    tickets,
+    policy_section, tickets,
     workspace::approved::revision_of,
 };
 
@@ -59,8 +59,10 @@ impl PlanningSteps {
         };
         let repository =
             policy_file::parse(content.as_deref()).map_err(|problem| invalid(&problem))?;
+        let effective = policy_section::effective(&input.installation, content.as_deref())
+            .map_err(|problem| invalid(&problem))?;
         let policy = Policy {
-            installation: input.installation,
+            effective,
             repository,
         };
         let json = serde_json::to_vec(&policy).map_err(StepError::step)?;
@@ -68,7 +70,7 @@ impl PlanningSteps {
             base_branch,
             base_commit,
             policy: self.context.objects.put(json).await?,
-            effective: policy.installation,
+            effective: policy.effective,
         })
     }
 

@@ -100,6 +100,25 @@ async fn a_ticket_becomes_a_spec_that_can_be_approved_and_revised() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_repositorys_policy_is_part_of_what_is_approved() {
+    let section = "[policy.pr_gate]\napprovals = 2\n[policy.budget]\nrepairs = 1\n";
+    let file = format!("{GATES}{section}");
+    let house = House::new(&[(policy_file::FILE, &file)], Scenario::new()).await;
+    let pinned = pin(&house).await.unwrap();
+    assert_eq!(pinned.effective.pr_gate.approvals, 2);
+    assert_eq!(pinned.effective.budget.repairs, 1);
+    assert_eq!(pinned.effective.spec_gate.approvals, 1);
+    let stored = house.context.objects.get(&pinned.policy).await.unwrap();
+    let stored: Policy = serde_json::from_slice(&stored).unwrap();
+    assert_eq!(stored.effective, pinned.effective);
+
+    let laxer = house.origin.commit(&[(policy_file::FILE, GATES)]).await;
+    let other = pin(&house).await.unwrap();
+    assert_eq!(other.base_commit, laxer);
+    assert_ne!(other.policy, pinned.policy);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bad_policy_and_a_missing_repository_are_final() {
     for (content, words) in [
         (
@@ -107,6 +126,10 @@ async fn a_bad_policy_and_a_missing_repository_are_final() {
             "line 4",
         ),
         ("# nothing\n".to_owned(), "names no gates"),
+        (
+            format!("{GATES}[policy.spec_gate]\napprovals = 0\n"),
+            "line 5: `policy.spec_gate.approvals`",
+        ),
         ("#".repeat(70_000), "bytes"),
     ] {
         let house = House::new(&[(policy_file::FILE, &content)], Scenario::new()).await;

@@ -287,7 +287,7 @@ mod tests {
             timeout_seconds: 60,
         };
         let policy = Policy {
-            installation: InstallationPolicy::default(),
+            effective: InstallationPolicy::default(),
             repository: RepositoryPolicy { gates: vec![gate] },
         };
         let task = PlanTask {

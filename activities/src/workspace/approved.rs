@@ -102,7 +102,7 @@ mod tests {
             timeout_seconds: 1,
         };
         let policy = Policy {
-            installation: InstallationPolicy::default(),
+            effective: InstallationPolicy::default(),
             repository: RepositoryPolicy { gates: vec![gate] },
         };
         let text = spec_markdown("FL-1", &spec());

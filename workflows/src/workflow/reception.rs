@@ -308,6 +308,9 @@ async fn settle_command(
     let entry = RecordCommand {
         ticket,
         record: outcome.record.clone(),
+        from: stamped.from,
+        raise: stamped.raise,
+        seconds: stamped.seconds,
         extended,
     };
     let what = format!("record {} by {}", stamped.action, shorten(&stamped.by, 60));
