@@ -142,7 +142,7 @@ async fn outcome(
     Ok(GateOutcome {
         gate: gate.clone(),
         exit: result.exit,
-        timed_out: result.timed_out,
+        timed_out: result.stopped.is_some(),
         duration_ms: u64::try_from(result.duration.as_millis()).unwrap_or(u64::MAX),
         stored: objects.put(output.clone()).await?,
         output,
