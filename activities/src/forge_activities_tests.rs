@@ -145,6 +145,8 @@ async fn a_pull_request_is_opened_once_and_changed_through_the_forge() {
             name: "Unit tests".into(),
             required: true,
             passed: true,
+            base: Some(true),
+            excused: false,
             duration_ms: 12,
         }],
         qa_report: ObjectRef::of(b"r"),

@@ -26,6 +26,7 @@ use crate::{
         render::{percent, spec_markdown},
     },
     policy_file::{self, Policy},
+    qa::detect,
     tickets,
     workspace::approved::revision_of,
 };
@@ -59,6 +60,7 @@ impl PlanningSteps {
         };
         let repository =
             policy_file::parse(content.as_deref()).map_err(|problem| invalid(&problem))?;
+        let repository = detect::complete(&mirror, &base_commit, repository).await?;
         let policy = Policy {
             installation: input.installation,
             repository,

@@ -188,7 +188,7 @@ fn small_plan(project: &str) -> Value {
         "files": [{"path": "README.md", "change": "modify", "reason": "It is read first."}],
         "plan": ["Add a sentence."],
         "testing": ["None: no code changes."],
-        "checklist": ["The README says what the library is for."],
+        "criteria": [{"text": "The README says what the library is for.", "check": "review"}],
         "risks": [],
         "confidence": 0.9,
     })

@@ -78,7 +78,7 @@ impl From<PlanError> for StepError {
 
 /// Asks `planner` for a SPEC, and once more if the first answer is none. Answers the SPEC and what all questions cost.
 pub async fn plan(planner: &dyn Planner, task: &PlanTask<'_>) -> Result<(Spec, Usage), PlanError> {
-    let schema = answer::schema();
+    let schema = answer::schema(&task.policy.repository.gates);
     let mut conversation = conversation(task);
     let mut usage = Usage::default();
     let mut reason = String::new();
@@ -110,7 +110,8 @@ fn judge(answer: &Answer, task: &PlanTask<'_>) -> Result<Spec, String> {
             "it was cut after {MAXIMUM_OUTPUT_TOKENS} tokens; be shorter"
         ));
     }
-    answer::parse(&answer.text, &task.repository.existing)
+    let policy = &task.policy.repository;
+    answer::parse(&answer.text, &task.repository.existing, policy)
 }
 
 /// The most that the next question can cost. A token has at least two bytes in any text that a ticket or code is likely
@@ -246,11 +247,15 @@ mod tests {
             name: "Unit tests".into(),
             command: "node --test".into(),
             required: true,
+            allow_red_base: false,
             timeout_seconds: 60,
         };
         let policy = Policy {
             installation: InstallationPolicy::default(),
-            repository: RepositoryPolicy { gates: vec![gate] },
+            repository: RepositoryPolicy {
+                gates: vec![gate],
+                detected: false,
+            },
         };
         let task = PlanTask {
             ticket_id: "FL-1",
@@ -304,6 +309,21 @@ mod tests {
         ] {
             assert!(question.contains(shown), "{shown}: {question}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_check_that_is_no_gate_is_corrected_by_the_planner() {
+        let mut wrong = good();
+        wrong["criteria"][0]["check"] = "Lint".into();
+        let planner = Scripted::new(&[&wrong.to_string(), &good().to_string()]);
+        let (spec, _) = ask(&planner, &[], u64::MAX).await.unwrap();
+        assert_eq!(spec.criteria[0].check.name(), "Unit tests");
+        let asked = planner.asked.lock().unwrap();
+        let reason = asked[1][3].text();
+        assert!(
+            reason.contains("`Lint` is no check") && reason.contains("`Unit tests`, `review`"),
+            "{reason}"
+        );
     }
 
     #[tokio::test]
