@@ -48,6 +48,8 @@ fn proposal(house: &House, spec: SpecRef, commit: String) -> OpenPullRequest {
             name: "Unit tests".into(),
             required: true,
             passed: true,
+            base: Some(true),
+            excused: false,
             duration_ms: 12,
         }],
         qa_report: ObjectRef::of(b"r"),

@@ -26,7 +26,9 @@ use crate::{
         render::{percent, spec_markdown},
     },
     policy_file::{self, Policy},
-    policy_section, tickets,
+    policy_section,
+    qa::detect,
+    tickets,
     workspace::approved::revision_of,
 };
 
@@ -61,6 +63,7 @@ impl PlanningSteps {
             policy_file::parse(content.as_deref()).map_err(|problem| invalid(&problem))?;
         let effective = policy_section::effective(&input.installation, content.as_deref())
             .map_err(|problem| invalid(&problem))?;
+        let repository = detect::complete(&mirror, &base_commit, repository).await?;
         let policy = Policy {
             effective,
             repository,

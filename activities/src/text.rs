@@ -16,7 +16,7 @@ use sallyport_workflows::{
 };
 use serde_json::json;
 
-use crate::planning::render::{code, one_line, quoted};
+use crate::planning::render::{code, criteria, one_line, quoted};
 
 /// The comment on the ticket that tells of `event`.
 pub fn ticket_comment(key: &StepKey, event: &TicketEvent) -> String {
@@ -187,10 +187,7 @@ pub fn pull_request_body(facts: &PullRequestFacts<'_>) -> String {
     };
     let _ = write!(text, "\n## Done, in the agent's words\n\n{summary}");
     let _ = write!(text, "\n## Quality gates\n\n{}", gate_table(facts.qa));
-    text.push_str("\n## For the review\n\n");
-    for item in &spec.checklist {
-        let _ = writeln!(text, "- [ ] {}", one_line(item));
-    }
+    let _ = write!(text, "\n## Criteria\n\n{}", criteria(&spec.criteria));
     let risks: Vec<String> = spec
         .risks
         .iter()
@@ -255,14 +252,23 @@ fn machine_block(facts: &PullRequestFacts<'_>) -> String {
 
 /// The gates' results as a table.
 pub fn gate_table(gates: &[GateResult]) -> String {
-    let mut table = "| Gate | Result | Required | Time |\n| --- | --- | --- | --- |\n".to_owned();
+    let mut table = "| Gate | Result | Before the change | Required | Time |\n| --- | --- | --- | --- | --- |\n".to_owned();
     for gate in gates {
-        let result = if gate.passed { "passed" } else { "**failed**" };
+        let result = match (gate.passed, gate.excused) {
+            (true, _) => "passed",
+            (false, true) => "failed as before, which the policy allows",
+            (false, false) => "**failed**",
+        };
+        let before = match gate.base {
+            Some(true) => "passed",
+            Some(false) => "failed",
+            None => "not known",
+        };
         let required = if gate.required { "yes" } else { "no" };
         let name = one_line(&gate.name).replace('|', "\\|");
         let _ = writeln!(
             table,
-            "| {name} | {result} | {required} | {} |",
+            "| {name} | {result} | {before} | {required} | {} |",
             duration(gate.duration_ms)
         );
     }

@@ -24,7 +24,12 @@ fn spec() -> Spec {
         "problem": "`parse(\"250ms\")` throws.\n\n## Forged",
         "solution": "Try longer names first.",
         "files": [{"path": "src/parse.js", "change": "modify", "reason": "The bug is here."}],
-        "plan": ["Sort."], "testing": ["Run."], "checklist": ["`250ms` is 250."],
+        "plan": ["Sort."], "testing": ["Run."],
+        "criteria": [
+            {"text": "`250ms` is 250.", "check": "Unit tests"},
+            {"text": "The README says so.", "check": "review"},
+        ],
+        "gates": {"detected": false, "list": []},
         "risks": ["None known."], "confidence": 0.9,
     }))
     .unwrap()
@@ -143,12 +148,15 @@ fn a_pull_request_is_as_agreed() {
     let gate = |name: &str, passed, required, duration_ms| GateResult {
         name: name.into(),
         passed,
+        base: Some(false),
+        excused: !passed && required,
         required,
         duration_ms,
     };
     let qa = [
         gate("Unit tests", true, true, 1234),
         gate("Lint | style", false, false, 65_000),
+        gate("Slow tests", false, true, 5),
     ];
     let facts = PullRequestFacts {
         ticket: &ticket,

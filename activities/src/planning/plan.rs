@@ -117,7 +117,7 @@ async fn converse(
     task: &PlanTask<'_>,
     usage: &mut Usage,
 ) -> Result<Spec, PlanError> {
-    let schema = answer::schema();
+    let schema = answer::schema(&task.policy.repository.gates);
     let mut conversation = conversation(task);
     let mut reason = String::new();
     for _ in 0..TRIES {
@@ -148,7 +148,8 @@ fn judge(answer: &Answer, task: &PlanTask<'_>) -> Result<Spec, String> {
             "it was cut after {MAXIMUM_OUTPUT_TOKENS} tokens; be shorter"
         ));
     }
-    answer::parse(&answer.text, &task.repository.existing)
+    let policy = &task.policy.repository;
+    answer::parse(&answer.text, &task.repository.existing, policy)
 }
 
 /// The most that the next question can cost. A token has at least two bytes in any text that a ticket or code is likely
@@ -284,11 +285,15 @@ mod tests {
             name: "Unit tests".into(),
             command: "node --test".into(),
             required: true,
+            allow_red_base: false,
             timeout_seconds: 60,
         };
         let policy = Policy {
             effective: InstallationPolicy::default(),
-            repository: RepositoryPolicy { gates: vec![gate] },
+            repository: RepositoryPolicy {
+                gates: vec![gate],
+                detected: false,
+            },
         };
         let task = PlanTask {
             ticket_id: "FL-1",
@@ -344,6 +349,21 @@ mod tests {
         ] {
             assert!(question.contains(shown), "{shown}: {question}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_check_that_is_no_gate_is_corrected_by_the_planner() {
+        let mut wrong = good();
+        wrong["criteria"][0]["check"] = "Lint".into();
+        let planner = Scripted::new(&[&wrong.to_string(), &good().to_string()]);
+        let (spec, _) = ask(&planner, &[], u64::MAX).await.unwrap();
+        assert_eq!(spec.criteria[0].check.name(), "Unit tests");
+        let asked = planner.asked.lock().unwrap();
+        let reason = asked[1][3].text();
+        assert!(
+            reason.contains("`Lint` is no check") && reason.contains("`Unit tests`, `review`"),
+            "{reason}"
+        );
     }
 
     #[tokio::test]
