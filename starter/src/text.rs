@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use sallyport_ledger::approvals::{ApprovalRow, ApprovalStatus};
-use sallyport_workflows::{State, ticket::TicketKey};
+use sallyport_workflows::{State, command::Action, ticket::TicketKey};
 
 use crate::api::auth::Role;
 
@@ -85,6 +85,26 @@ pub fn gate_closed(approval: &ApprovalRow) -> String {
 /// The workflow has ended.
 pub fn workflow_over(workflow_id: &str) -> String {
     format!("{workflow_id} does not run any more, so nothing can be decided about it")
+}
+
+/// A command to what does not run.
+pub fn nothing_to_command(workflow_id: &str, state: State, action: Action) -> String {
+    format!("{workflow_id} does not run (its state is {state}), so there is nothing to {action}")
+}
+
+/// An id that was sent with something else before.
+pub fn id_of_another_command(earlier: Action) -> String {
+    format!(
+        "this id was sent before, with the command {earlier}; each command needs an id of its own"
+    )
+}
+
+/// A gate that does not ask again.
+pub fn no_base_change(approval: &ApprovalRow) -> String {
+    format!(
+        "gate {} of {} did not ask because of a change on the base branch, so there are no changes to show",
+        approval.gate, approval.workflow_id
+    )
 }
 
 /// An event of a project that nobody configured.

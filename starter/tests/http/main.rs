@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod commanding;
 mod dispatching;
 mod reading;
 mod webhook;
+#[expect(dead_code, reason = "the macro makes a constant for each activity")]
+mod worker;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -17,7 +20,7 @@ use sallyport_ledger::{
 };
 use sallyport_starter::{
     StarterConfig, StarterParts, StarterState, api::auth::Role, config::TokenConfig,
-    server::router, temporal::Tickets,
+    dispatcher::dispatch_next, server::router, temporal::Tickets,
 };
 use sallyport_test_support::postgres::Postgres;
 use sallyport_workflows::policy::InstallationPolicy;
@@ -29,6 +32,7 @@ const SECRET: &str = "It's a Secret to Everybody";
 const VIEWER: &str = "the-viewers-token";
 const APPROVER: &str = "the-approvers-token";
 const ADMIN: &str = "the-admins-token";
+const DECISION_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// A starter that answers requests. Its dispatcher runs only where a test runs it.
 struct Starter {
@@ -85,7 +89,7 @@ async fn starter_at(temporal: &str) -> Starter {
             base_branch: None,
         }],
         decisions: DecisionsConfig {
-            key: Some("0123456789abcdef0123456789abcdef".into()),
+            key: Some(DECISION_KEY.into()),
             key_file: None,
             accept_unproven: false,
         },
@@ -130,6 +134,15 @@ impl Starter {
             .header("x-fluxlens-delivery", delivery)
             .header("x-fluxlens-signature", signature(body.as_bytes()))
             .body(body.to_owned())
+    }
+
+    /// Works the inbox off; returns how many events there were.
+    async fn dispatch_all(&self) -> usize {
+        let mut count = 0;
+        while dispatch_next(&self.state).await.unwrap() {
+            count += 1;
+        }
+        count
     }
 
     /// Sends a webhook that must be taken.

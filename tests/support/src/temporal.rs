@@ -40,6 +40,11 @@ impl TemporalServer {
         SERVER.get_or_init(|| Self::start(&[]).expect("Temporal's dev server starts"))
     }
 
+    /// A server of one's own, for tests whose worker must not serve the others.
+    pub fn own() -> anyhow::Result<Self> {
+        Self::start(&[])
+    }
+
     /// A server that suggests to continue as new after so many events of history.
     pub fn that_suggests_renewal_after(events: u32) -> anyhow::Result<Self> {
         Self::start(&[

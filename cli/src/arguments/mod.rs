@@ -1,5 +1,7 @@
 //! The command line.
 
+mod actions;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -7,6 +9,9 @@ use sallyport_workflows::State;
 use secrecy::SecretString;
 
 use crate::instance::Wish;
+pub use actions::{
+    ActionArguments, EndArguments, ExtendArguments, ReopenArguments, RetryArguments,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,7 +21,9 @@ Examples:
   sallyport spec FL-1                   what would be done
   sallyport approve FL-1                open the gate that is asking
   sallyport revise FL-1 -m 'Also test the empty list'
-  sallyport diff FL-1 | less            what the agent changed";
+  sallyport diff FL-1 | less            what the agent changed
+  sallyport watch FL-1                  follow a ticket until it ends
+  sallyport retry FL-1 --add-cost 2     take a parked ticket up again, with 2 US dollars more";
 
 const TEMPLATE: &str = "{about}.\n\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
 
@@ -50,16 +57,30 @@ pub enum Command {
     Spec(TicketArguments),
     /// Show the agent's changes: what gate 2 asks about
     Diff(TicketArguments),
+    /// Show QA's report
+    Report(TicketArguments),
+    /// Show what changed on the base branch, where gate 1 asks again because of it
+    Changes(TicketArguments),
     /// Show what the agent did
     Logs(LogsArguments),
-    /// Approve what the open gate asks
+    /// Follow a ticket until it ends: each step, the agent, and what is asked of you
+    Watch(WatchArguments),
+    /// Approve what the open gate asks; at gate SCOPE, allow the agent the files
     Approve(DecideArguments),
     /// Send it back with comments: to the planner at gate 1, to the agent at gate 2
     Revise(DecideArguments),
-    /// Reject it: ends the ticket at gate 1, closes the pull request at gate 2
+    /// Reject it: ends the ticket at gate 1, refuses the files at gate SCOPE, closes the pull request at gate 2
     Reject(DecideArguments),
+    /// Take a parked ticket up again
+    Retry(RetryArguments),
+    /// Give a parked ticket up
+    Abandon(EndArguments),
+    /// Stop a ticket wherever it is, and give it up
+    Cancel(EndArguments),
+    /// Give a waiting ticket more time
+    Extend(ExtendArguments),
     /// Open a closed pull request again
-    Reopen(TicketArguments),
+    Reopen(ReopenArguments),
     /// Run the whole system on this machine
     Dev(DevArguments),
     /// Run a worker: workflows and activities
@@ -179,6 +200,22 @@ pub struct DecideArguments {
     #[arg(short, long)]
     pub yes: bool,
     /// Print the outcome as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which Sallyport.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// `sallyport watch`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Ends with the ticket: exit code 0 if it was completed, 1 if it ended otherwise. Ctrl-C ends the watching, not the ticket.")]
+pub struct WatchArguments {
+    /// The ticket: FL-1, a workflow id or a UUID
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Print each event as a line of JSON
     #[arg(long)]
     pub json: bool,
     /// Which Sallyport.
