@@ -11,7 +11,7 @@
 //! | the sealed room | [`sandbox`], and Pi in it: [`agent`], and its way to the model: [`gateway`] |
 //! | quality gates | [`qa`] |
 //! | a forge, a ticket system | [`forge`], [`tickets`]: a trait each, and a file for each vendor |
-//! | every sentence that people read | [`text`] |
+//! | every sentence that people read | [`text`]; notices about open gates: [`notices`] |
 //! | how a step fails | [`failure`] |
 //! | what all activities share | [`context`] |
 
@@ -28,6 +28,7 @@ pub mod git;
 pub mod heartbeat;
 pub mod ledger_activities;
 pub mod mirror;
+pub mod notices;
 pub mod planning;
 pub mod planning_activities;
 pub mod policy_check;
