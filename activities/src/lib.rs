@@ -12,7 +12,7 @@
 //! | what the agent may ask people for | [`scope_request`] |
 //! | quality gates | [`qa`] |
 //! | a forge, a ticket system | [`forge`], [`tickets`]: a trait each, and a file for each vendor |
-//! | every sentence that people read | [`text`] |
+//! | every sentence that people read | [`text`]; notices about open gates: [`notices`] |
 //! | how a step fails | [`failure`] |
 //! | what all activities share | [`context`] |
 
@@ -29,6 +29,7 @@ pub mod git;
 pub mod heartbeat;
 pub mod ledger_activities;
 pub mod mirror;
+pub mod notices;
 pub mod planning;
 pub mod planning_activities;
 pub mod policy_check;

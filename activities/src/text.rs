@@ -113,7 +113,7 @@ pub fn ticket_comment(key: &StepKey, event: &TicketEvent) -> String {
 }
 
 /// Why gate 1 asks again, and that it does.
-fn changed_base(change: &BaseChange) -> String {
+pub(crate) fn changed_base(change: &BaseChange) -> String {
     let first = code(&change.first);
     let files = match change.files {
         1 => format!("{first}, which is in the SPEC's scope,"),
@@ -334,7 +334,7 @@ pub fn duration(milliseconds: u64) -> String {
 }
 
 /// An RFC 3339 instant for people.
-fn instant(rfc3339: &str) -> String {
+pub(crate) fn instant(rfc3339: &str) -> String {
     match DateTime::parse_from_rfc3339(rfc3339) {
         Ok(instant) => instant
             .with_timezone(&Utc)
@@ -344,7 +344,7 @@ fn instant(rfc3339: &str) -> String {
     }
 }
 
-fn short(revision: &str) -> String {
+pub(crate) fn short(revision: &str) -> String {
     revision.chars().take(12).collect()
 }
 
