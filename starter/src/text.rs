@@ -161,6 +161,18 @@ mod tests {
     }
 
     #[test]
+    fn golden_sentences_about_commands() {
+        assert_eq!(
+            nothing_to_command("ticket:flux-lens:FL-1", State::Cancelled, Action::Retry),
+            "ticket:flux-lens:FL-1 does not run (its state is CANCELLED), so there is nothing to retry"
+        );
+        assert_eq!(
+            id_of_another_command(Action::Cancel),
+            "this id was sent before, with the command cancel; each command needs an id of its own"
+        );
+    }
+
+    #[test]
     fn a_late_decision_is_told_who_was_first() {
         let at = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
         let mut approval = ApprovalRow {

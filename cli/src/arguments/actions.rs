@@ -32,9 +32,6 @@ pub struct ActionArguments {
 Without --from the ticket goes on with the step that failed. What it has spent stays counted; the --add options raise what
 it may spend.")]
 pub struct RetryArguments {
-    /// What all commands take.
-    #[command(flatten)]
-    pub action: ActionArguments,
     /// Go back to this state, such as PLANNING or EXECUTING [default: the step that failed]
     #[arg(long, value_name = "STATE", value_parser = state)]
     pub from: Option<State>,
@@ -62,6 +59,9 @@ pub struct RetryArguments {
     /// Do not ask for confirmation; without a terminal nobody is asked
     #[arg(short, long)]
     pub yes: bool,
+    /// What all commands take.
+    #[command(flatten)]
+    pub action: ActionArguments,
 }
 
 impl RetryArguments {
@@ -121,7 +121,7 @@ fn extension(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     use super::*;
     use crate::arguments::{Arguments, Command};
@@ -167,6 +167,35 @@ mod tests {
         assert!(retry(&[]).unwrap().raise().is_nothing());
         assert!(retry(&["--add-repairs", "0"]).is_err());
         assert!(retry(&["--add-cost", "much"]).unwrap_err().contains("0.50"));
+    }
+
+    /// What the workflow tells people to type when it parks a ticket.
+    #[test]
+    fn what_parked_tickets_tell_people_to_type_exists() {
+        let sources = [
+            include_str!("../../../workflows/src/workflow/execution.rs"),
+            include_str!("../../../workflows/src/workflow/planning.rs"),
+            include_str!("../../../workflows/src/workflow/quality.rs"),
+        ];
+        let all = Arguments::command();
+        let retry = all.find_subcommand("retry").unwrap();
+        let known: Vec<&str> = retry
+            .get_arguments()
+            .filter_map(|one| one.get_long())
+            .collect();
+        let mut told = Vec::new();
+        for source in sources {
+            assert!(source.contains("sallyport retry ID"));
+            let words = source.split(|letter: char| !letter.is_ascii_lowercase() && letter != '-');
+            told.extend(words.filter_map(|word| word.strip_prefix("--")));
+        }
+        assert!(
+            told.contains(&"add-cost") && told.contains(&"from"),
+            "{told:?}"
+        );
+        for option in told {
+            assert!(known.contains(&option), "--{option} is told and unknown");
+        }
     }
 
     #[test]

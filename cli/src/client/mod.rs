@@ -275,9 +275,11 @@ impl Client {
 
 /// What an answer that is no success means for the caller.
 fn refusal(status: StatusCode, body: &[u8], base: &Url) -> Problem {
-    let said = serde_json::from_slice::<ErrorBody>(body)
-        .map(|body| body.error.message)
-        .unwrap_or_else(|_| format!("{base} answered {status}"));
+    let said = serde_json::from_slice::<ErrorBody>(body).ok();
+    let (code, said) = said.map_or_else(
+        || (String::new(), format!("{base} answered {status}")),
+        |body| (body.error.code, body.error.message),
+    );
     let exit = match status.as_u16() {
         400 | 422 => Exit::Usage,
         404 => Exit::NotFound,
@@ -290,6 +292,9 @@ fn refusal(status: StatusCode, body: &[u8], base: &Url) -> Problem {
         401 => problem
             .hint("the token is not known there; name the file of yours with `--token-file FILE`"),
         403 => problem.hint("your role does not allow this; ask an admin of this Sallyport"),
+        404 if code == "not_there_yet" => {
+            problem.hint("`sallyport status` shows how the ticket stands")
+        }
         404 => problem.hint("`sallyport list` shows every ticket"),
         _ => problem,
     }

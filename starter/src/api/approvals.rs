@@ -57,7 +57,7 @@ pub async fn changes(
 ) -> Result<Response, ApiError> {
     let approval = find(&state, &approval).await?;
     let change = base_change(&state, &approval).await?;
-    let change = change.ok_or_else(|| ApiError::not_found(text::no_base_change(&approval)))?;
+    let change = change.ok_or_else(|| ApiError::not_there_yet(text::no_base_change(&approval)))?;
     let revision = Some(approval.revision.as_str());
     document::stored(&state, &change.diff, document::DIFF, revision).await
 }

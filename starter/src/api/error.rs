@@ -76,6 +76,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
+    /// 404: the ticket is known, and has nothing of the kind, or not yet.
+    pub fn not_there_yet(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_there_yet", message)
+    }
+
     /// 408: the body did not arrive in time.
     pub fn too_slow() -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "too_slow", text::TOO_SLOW)

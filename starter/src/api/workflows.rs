@@ -195,7 +195,7 @@ fn there<'a>(
     what: &str,
 ) -> Result<&'a ObjectRef, ApiError> {
     reference.ok_or_else(|| {
-        ApiError::not_found(text::not_there_yet(what, &workflow.key(), workflow.state))
+        ApiError::not_there_yet(text::not_there_yet(what, &workflow.key(), workflow.state))
     })
 }
 

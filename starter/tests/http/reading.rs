@@ -157,6 +157,7 @@ async fn texts_come_byte_for_byte_and_never_as_a_page() {
     for (path, what) in [("diff", "diff"), ("qa-report", "QA report")] {
         let (status, said) = answer(starter.get(&format!("/workflows/FL-1/{path}"), VIEWER)).await;
         assert_eq!(status, StatusCode::NOT_FOUND);
+        assert_eq!(said["error"]["code"], "not_there_yet");
         assert!(
             message(&said).contains(&format!("has no {what} yet")),
             "{said}"

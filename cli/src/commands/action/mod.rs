@@ -96,11 +96,7 @@ async fn give(wish: Wish) -> Result<(), Problem> {
     if let Some(earlier) = earlier(&view, &wish) {
         return report_earlier(earlier, as_json);
     }
-    if matches!(
-        wish.action,
-        Action::Retry | Action::Abandon | Action::Cancel
-    ) && !state(&view).is_end()
-    {
+    if is_fit(wish.action, state(&view)) {
         tell(&what_is_done(&view, &wish, Painter::stderr()));
         if wish.asks && terminal::is_interactive() {
             let sure = terminal::confirm(&format!("{} this ticket?", word(wish.action)))
@@ -145,6 +141,15 @@ async fn give(wish: Wish) -> Result<(), Problem> {
             }
         }
         Err(problem) => Err(problem),
+    }
+}
+
+/// Whether there is something to be shown and asked before. Where the ticket's state does not fit, the workflow says so.
+fn is_fit(action: Action, state: State) -> bool {
+    match action {
+        Action::Retry | Action::Abandon => state.is_parked(),
+        Action::Cancel => !state.is_end() && state != State::Merged,
+        Action::Extend | Action::Reopen => false,
     }
 }
 

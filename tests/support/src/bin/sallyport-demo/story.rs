@@ -202,6 +202,12 @@ impl Told<'_> {
                 say(&format!("\n{}\n", indented(&spec)));
                 "Gate 1: shall this SPEC be carried out?"
             }
+            "SCOPE" => {
+                let approval = gate["approval_id"].as_str().unwrap_or_default();
+                let wish = api.get(&format!("/approvals/{approval}/content")).await?;
+                say(&format!("\n{}\n", asked_for(&wish)));
+                "Between the gates: may the agent change these further files?"
+            }
             _ => {
                 let report = api
                     .text(&format!("/workflows/{}/qa-report", self.id))
@@ -213,6 +219,12 @@ impl Told<'_> {
             }
         };
         say(&self.paint.bold(title));
+        if let Some(first) = gate["base_change"]["first"].as_str() {
+            say(&format!(
+                "It asks again: files in scope changed on the base branch meanwhile, such as {}.",
+                plain(first)
+            ));
+        }
         let revision = gate["revision"].as_str().unwrap_or_default();
         say(&format!(
             "It asks about revision {} until {}.",
@@ -221,8 +233,12 @@ impl Told<'_> {
         ));
         if self.answers.is_some() {
             let temporal = TestTools::load()?.temporal;
+            let answers = match name {
+                "SCOPE" => "a (allow),  x (refuse)",
+                _ => "a (approve),  r TEXT (revise),  x (reject)",
+            };
             say(&format!(
-                "Answer here with  a (approve),  r TEXT (revise),  x (reject)  — or anywhere else, for instance:\n{}",
+                "Answer here with  {answers}  — or anywhere else, for instance:\n{}",
                 self.paint.faint(&format!(
                     "  {} workflow signal --address {} --workflow-id ticket:flux-lens:{} --name decide \\\n    \
                      --input '{{\"gate\":\"{name}\",\"revision\":\"{revision}\",\"decision\":\"APPROVE\",\
@@ -307,6 +323,18 @@ fn line(transition: &Value, paint: &Paint) -> String {
     format!(
         "  {time}  {}{reason}",
         paint.green(&format!("{:<24}", text("to")))
+    )
+}
+
+/// The files that the agent asks for, and its reason.
+fn asked_for(wish: &Value) -> String {
+    let paths = wish["paths"].as_array().into_iter().flatten();
+    let paths: Vec<&str> = paths.filter_map(Value::as_str).collect();
+    let reason = wish["reason"].as_str().unwrap_or_default();
+    format!(
+        "    The agent asks for:\n{}\n    Its reason:\n{}",
+        indented(&indented(&paths.join("\n"))),
+        indented(&indented(reason))
     )
 }
 
