@@ -41,7 +41,9 @@ pub fn ticket_comment(key: &StepKey, event: &TicketEvent) -> String {
             "{} until **{}**. Silence rejects it.\n\n- Read it: {}\n- Decide: {}, {} or {}\n\nRevision {}\n",
             match base_change {
                 None => "A SPEC is ready and waits for a decision".to_owned(),
-                Some(change) => changed_base(change),
+                Some(change) => {
+                    format!("{}The SPEC waits for a new decision", changed_base(change))
+                }
             },
             instant(deadline),
             decide("spec"),
@@ -112,7 +114,7 @@ pub fn ticket_comment(key: &StepKey, event: &TicketEvent) -> String {
     }
 }
 
-/// Why gate 1 asks again, and that it does.
+/// Why gate 1 asks again, a paragraph of its own.
 pub(crate) fn changed_base(change: &BaseChange) -> String {
     let first = code(&change.first);
     let files = match change.files {
@@ -120,8 +122,7 @@ pub(crate) fn changed_base(change: &BaseChange) -> String {
         files => format!("{files} files in the SPEC's scope, such as {first},"),
     };
     format!(
-        "On the base branch {files} changed since the SPEC was written, so its approval no longer holds.\n\nThe SPEC waits \
-         for a new decision"
+        "On the base branch {files} changed since the SPEC was written, so its approval no longer holds.\n\n"
     )
 }
 

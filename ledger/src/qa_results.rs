@@ -57,6 +57,7 @@ pub struct QaResultRow {
     /// Whether it did so on the base commit; nothing where it did not run there.
     pub base_passed: Option<bool>,
     /// Whether its failure does not count.
+    #[serde(default)]
     pub excused: bool,
     /// Its exit code; nothing where it was killed.
     pub exit_code: Option<i32>,
