@@ -6,7 +6,7 @@
 //! | git, safely | [`git`], [`mirror`], [`workspace`] |
 //! | `.sallyport.toml` | [`policy_file`]; its part of the policy: [`policy_section`]; what a policy must be: [`policy_check`] |
 //! | when a gate closes and reminds | [`calendar`] |
-//! | the SPEC and the planner | [`planning`] |
+//! | the SPEC and the planner | [`planning`]; whether the base branch is still as it assumes: [`base_check`] |
 //! | one run of the agent, from prompt to commit | [`execution`] |
 //! | the sealed room | [`sandbox`], and Pi in it: [`agent`], and its way to the model: [`gateway`] |
 //! | what the agent may ask people for | [`scope_request`] |
@@ -17,6 +17,7 @@
 //! | what all activities share | [`context`] |
 
 pub mod agent;
+pub mod base_check;
 pub mod calendar;
 pub mod config;
 pub mod context;

@@ -245,3 +245,13 @@ fn a_wrong_installation_is_not_the_repositorys_fault() {
         "{said}"
     );
 }
+
+#[test]
+fn the_readmes_example_is_one() {
+    let readme = include_str!("../../README.md");
+    let start = readme.find("[policy.pr_gate]\n").unwrap();
+    let example = readme[start..].split("```").next().unwrap();
+    let gate = merged(&installation(), example).pr_gate;
+    assert_eq!((gate.approvals, gate.timeout_seconds), (2, 57600));
+    assert_eq!(gate.calendar.unwrap().holidays.len(), 1);
+}
