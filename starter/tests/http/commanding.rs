@@ -5,7 +5,7 @@ use sallyport_starter::api::types::WorkflowView;
 use sallyport_test_support::{temporal::TemporalServer, tools::TestTools};
 use sallyport_workflows::{
     State,
-    command::CommandOutcome,
+    command::{Command as TicketCommand, CommandOutcome},
     status::TicketStatus,
     ticket::{FLUX_LENS, TicketKey},
 };
@@ -77,6 +77,22 @@ async fn parked(starter: &Starter, ticket: &str, retries: u32) -> TicketStatus {
     .await
 }
 
+/// Waits until the workflow runs no more; answers with what a command is told then.
+async fn over(starter: &Starter, ticket: &str) -> String {
+    let waiting = async {
+        loop {
+            let late = json!({"id": Uuid::new_v4(), "action": "retry"});
+            let reason = refused(starter, ticket, late).await;
+            if reason.contains("does not run") {
+                return reason;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting)
+        .await
+        .unwrap()
+}
+
 #[tokio::test]
 async fn a_parked_ticket_is_extended_retried_and_abandoned() {
     let starter = starter_with_worker("PARKED-1").await;
@@ -99,12 +115,28 @@ async fn a_parked_ticket_is_extended_retried_and_abandoned() {
 
     let abandon = json!({"id": Uuid::from_u128(3), "action": "abandon"});
     let outcome = accepted(&starter, "PARKED-1", abandon.clone()).await;
-    until(&starter, "PARKED-1", |status| {
-        status.state == State::Cancelled
-    })
-    .await;
+    over(&starter, "PARKED-1").await;
     // Also after the ticket has ended.
     assert_eq!(accepted(&starter, "PARKED-1", abandon).await, outcome);
+}
+
+#[tokio::test]
+async fn a_command_that_came_as_a_signal_is_answered_after_the_end() {
+    let starter = starter_with_worker("SIGNAL-1").await;
+    file(&starter, "SIGNAL-1").await;
+    parked(&starter, "SIGNAL-1", 0).await;
+    let workflow = TicketKey::first(FLUX_LENS, "SIGNAL-1").workflow_id();
+    let wish = json!({"id": Uuid::from_u128(1), "action": "cancel", "reason": "not needed"});
+    let mut left = wish.clone();
+    left["by"] = "admin@example.com".into();
+    let mut left: TicketCommand = serde_json::from_value(left).unwrap();
+    left.proof = Some(starter.state.decision_key.sign_command(&left, &workflow));
+    let tickets = &starter.state.tickets;
+    tickets.leave_command(&workflow, &left).await.unwrap();
+    over(&starter, "SIGNAL-1").await;
+    let outcome = accepted(&starter, "SIGNAL-1", wish).await;
+    assert_eq!(outcome.record.reason.as_deref(), Some("not needed"));
+    assert!(outcome.record.proven);
 }
 
 #[tokio::test]
@@ -137,14 +169,8 @@ async fn a_command_that_does_not_fit_is_refused_with_the_workflows_reason() {
     let other = json!({"id": id(3), "action": "extend", "seconds": 60});
     let reason = refused(&starter, "REFUSED-1", other).await;
     assert!(reason.contains("with the command cancel"), "{reason}");
-    until(&starter, "REFUSED-1", |status| {
-        status.state == State::Cancelled
-    })
-    .await;
-    let late = json!({"id": id(4), "action": "retry"});
-    let reason = refused(&starter, "REFUSED-1", late).await;
     assert_eq!(
-        reason,
+        over(&starter, "REFUSED-1").await,
         "ticket:flux-lens:REFUSED-1 does not run (its state is CANCELLED), so there is nothing to retry"
     );
 }
