@@ -1,7 +1,11 @@
 //! How a person's command (retry, abandon, cancel, extend, reopen) reaches the workflow, in the way of a decision: signed
 //! in the person's name, judged by the workflow, and left with Temporal as a signal if nobody answers in time.
 
-use sallyport_ledger::workflows::WorkflowRow;
+use chrono::Utc;
+use sallyport_ledger::{
+    commands::{self, RefusedByApi},
+    workflows::WorkflowRow,
+};
 use sallyport_workflows::command::{Action, Command, CommandOutcome};
 
 use crate::{
@@ -58,14 +62,21 @@ pub async fn give(
     command.proof = Some(state.decision_key.sign_command(&command, id));
     match state.tickets.command(id, &command).await {
         Ok(outcome) => judged(&command, outcome),
-        Err(TicketsError::Refused(reason)) => Err(ApiError::conflict(reason)),
+        Err(TicketsError::Refused(reason)) => {
+            record_refusal(state, workflow, command, &reason).await?;
+            Err(ApiError::conflict(reason))
+        }
         Err(TicketsError::NotRunning(_)) => {
             // The same command again, after the ticket ended: the same answer.
             let status = state.tickets.status(id).await;
             let mut earlier = status.into_iter().flat_map(|status| status.commands);
             match earlier.find(|outcome| Some(outcome.record.id) == command.id) {
                 Some(outcome) => judged(&command, outcome),
-                None => Err(ApiError::conflict(not_running(workflow, &command))),
+                None => {
+                    let reason = not_running(workflow, &command);
+                    record_refusal(state, workflow, command, &reason).await?;
+                    Err(ApiError::conflict(reason))
+                }
             }
         }
         Err(TicketsError::NoAnswer(why)) => {
@@ -90,6 +101,23 @@ fn judged(command: &Command, outcome: CommandOutcome) -> Result<Commanded, ApiEr
         Some(reason) => Err(ApiError::conflict(reason)),
         None => Ok(Commanded::Accepted(outcome)),
     }
+}
+
+/// Puts on record what the workflow turned away unseen.
+async fn record_refusal(
+    state: &StarterState,
+    workflow: &WorkflowRow,
+    command: Command,
+    reason: &str,
+) -> Result<(), ApiError> {
+    let refused = RefusedByApi {
+        ticket: workflow.key(),
+        id: command.id.unwrap_or_default(),
+        command,
+        reason: reason.to_owned(),
+        at: Utc::now(),
+    };
+    Ok(commands::record_refusal(&state.database, &refused).await?)
 }
 
 async fn leave(

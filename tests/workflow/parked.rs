@@ -43,11 +43,8 @@ async fn a_retry_goes_on_from_the_step_that_failed_and_keeps_the_counters() {
     })
     .await;
     ticket.approve(Gate::Spec, ANN).await;
-    let status = ticket
-        .until("it waits for people", |status| {
-            status.state == State::Error && status.deadline.is_some()
-        })
-        .await;
+    let status = ticket.until_state(State::Error).await;
+    assert!(status.deadline.is_some());
     // What failed was spent all the same.
     assert_eq!(status.usage.cost_micro_usd, 1_000_000);
     assert_eq!(status.agent_seconds, 1800);
@@ -62,14 +59,7 @@ async fn a_retry_goes_on_from_the_step_that_failed_and_keeps_the_counters() {
     let outcome = ticket.command(again.clone()).await.expect("accepted");
     assert_eq!(outcome.goes_to, Some(State::Executing));
     let status = ticket.until_state(State::AwaitingPrApproval).await;
-    assert_eq!(
-        (
-            status.rounds.retries,
-            status.failure,
-            status.deadline.is_some()
-        ),
-        (1, None, true)
-    );
+    assert_eq!((status.rounds.retries, status.failure), (1, None));
     assert_eq!(status.usage.cost_micro_usd, 1_000_007);
     {
         let world = lock(&ticket.world);

@@ -12,7 +12,9 @@ mod places;
 
 use std::path::{Path, PathBuf};
 
-use sallyport_activities::{config::ModelConfig, gateway::Gateway, planning::model::GenaiPlanner};
+use sallyport_activities::{
+    config::ModelConfig, gateway::Gateway, planning::model::GenaiPlanner, policy_check,
+};
 use sallyport_ledger::config::{
     DatabaseConfig, DecisionsConfig, FluxLensConfig, ObjectsConfig, RepositoryConfig,
 };
@@ -109,8 +111,15 @@ impl Config {
         if layers.get(&unproven).is_some() {
             return Err(layers.error(&unproven, "set `decisions.accept_unproven` instead"));
         }
+        let places = layers.clone();
         let mut config: Self = layers.into_type()?;
         config.policy.accept_unproven_decisions = config.decisions.accept_unproven;
+        policy_check::check(&config.policy).map_err(|error| {
+            // A place in a list is part of the list's key.
+            let below = error.key.split(['.', '[']).filter(|part| !part.is_empty());
+            let key: Vec<&str> = ["policy"].into_iter().chain(below).collect();
+            places.error(&key, &error.problem.to_string())
+        })?;
         Ok(config)
     }
 
@@ -220,6 +229,18 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("decisions.accept_unproven"), "{error}");
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_kept_is_refused_with_its_line() {
+        let text = format!(
+            "{WHOLE}\n[policy.spec_gate]\napprovals = 2\napprovers = ['ann@example.com']\n"
+        );
+        let error = load(&text, &[]).unwrap_err().to_string();
+        assert!(
+            error.contains("policy.spec_gate") && error.contains("line "),
+            "{error}"
+        );
     }
 
     #[test]

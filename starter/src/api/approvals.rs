@@ -2,12 +2,13 @@
 
 use axum::{
     Json,
-    extract::{Path, Request, State},
+    extract::{Path, Query, Request, State, rejection::QueryRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use sallyport_ledger::approvals::{self, ApprovalRow};
 use sallyport_workflows::gate::{BaseChange, Gate};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
@@ -23,12 +24,25 @@ use crate::{
     text,
 };
 
+/// The query of `GET /approvals/pending`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PendingQuery {
+    /// Only what this person may decide: an email address.
+    #[serde(default)]
+    assignee: Option<String>,
+}
+
 /// `GET /approvals/pending`.
 pub async fn pending(
     State(state): State<StarterState>,
     _caller: Caller,
+    query: Result<Query<PendingQuery>, QueryRejection>,
 ) -> Result<Json<PendingApprovals>, ApiError> {
-    let approvals = approvals::pending(&state.database).await?;
+    let Query(query) = query.map_err(|error| ApiError::bad_request(error.body_text()))?;
+    // An empty filter is none: what a form sends.
+    let assignee = query.assignee.filter(|person| !person.is_empty());
+    let approvals = approvals::pending(&state.database, assignee.as_deref()).await?;
     Ok(Json(PendingApprovals { approvals }))
 }
 

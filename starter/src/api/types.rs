@@ -1,8 +1,8 @@
 //! The shapes of requests and answers. Clients written in Rust use these very types.
 
 use sallyport_ledger::{
-    agent_logs::LogRow, approvals::ApprovalRow, decisions::DecisionRow, qa_results::QaResultRow,
-    transitions::TransitionRow, workflows::WorkflowRow,
+    agent_logs::LogRow, approvals::ApprovalRow, commands::CommandRow, decisions::DecisionRow,
+    qa_results::QaResultRow, transitions::TransitionRow, workflows::WorkflowRow,
 };
 use sallyport_workflows::{
     State, command::Action, decision::Verdict, policy::BudgetRaise, scope::ScopeRequest,
@@ -58,6 +58,9 @@ pub struct WorkflowView {
     pub scope_requests: Vec<ScopeAsked>,
     /// Each decision, the refused ones too, in order.
     pub decisions: Vec<DecisionRow>,
+    /// Each command, the refused ones too, in order.
+    #[serde(default)]
+    pub commands: Vec<CommandRow>,
     /// QA's results, in order.
     pub qa_results: Vec<QaResultRow>,
     /// Where Temporal's web UI shows the workflow, if the configuration says where that is.

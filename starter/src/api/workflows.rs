@@ -8,7 +8,7 @@ use axum::{
 };
 use sallyport_ledger::{
     approvals::{self, ApprovalRow},
-    decisions,
+    commands, decisions,
     inbox::{self, NewEvent},
     qa_results, transitions,
     workflows::{self, Filter, WorkflowRow},
@@ -83,11 +83,12 @@ pub async fn view(
     Path(id): Path<String>,
 ) -> Result<Json<WorkflowView>, ApiError> {
     let workflow = workflows::find(&state.database, &id).await?;
-    let (status, transitions, approvals, decisions, qa_results) = tokio::join!(
+    let (status, transitions, approvals, decisions, commands, qa_results) = tokio::join!(
         state.tickets.status(&workflow.workflow_id),
         transitions::of_workflow(&state.database, workflow.id),
         approvals::of_workflow(&state.database, workflow.id),
         decisions::of_workflow(&state.database, workflow.id),
+        commands::of_workflow(&state.database, workflow.id),
         qa_results::of_workflow(&state.database, workflow.id),
     );
     let (status, approvals) = (status.ok(), approvals?);
@@ -99,6 +100,7 @@ pub async fn view(
         scope_requests: scope_requests(&state, &approvals).await,
         approvals,
         decisions: decisions?,
+        commands: commands?,
         qa_results: qa_results?,
         workflow,
     }))

@@ -1,7 +1,6 @@
 use reqwest::StatusCode;
 use sallyport_ledger::{
     LedgerError,
-    approvals::open_gate,
     decisions::{self, Origin},
     transitions::record_transition,
     workflows::find,
@@ -18,7 +17,7 @@ use sallyport_workflows::{
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{ADMIN, APPROVER, Starter, answer, event, message, starter, starter_at};
+use crate::{ADMIN, APPROVER, Starter, answer, event, message, open_gate, starter, starter_at};
 
 async fn all_due(starter: &Starter) {
     sqlx::query("UPDATE inbox SET next_attempt_at = now()")
@@ -220,10 +219,7 @@ async fn gate(starter: &Starter, ticket: &TicketKey) -> Uuid {
         opened_at: chrono::Utc::now(),
         base_change: None,
     };
-    open_gate(&starter.database, &request)
-        .await
-        .unwrap()
-        .approval_id
+    open_gate(starter, &request).await
 }
 
 #[tokio::test]

@@ -16,17 +16,20 @@ use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use sallyport_ledger::{
     Database, Objects,
+    approvals::{self, Opening},
     config::{DatabaseConfig, DecisionsConfig, FluxLensConfig, ObjectsConfig, RepositoryConfig},
+    notifications::Notice,
 };
 use sallyport_starter::{
     StarterConfig, StarterParts, StarterState, api::auth::Role, config::TokenConfig,
     dispatcher::dispatch_next, server::router, temporal::Tickets,
 };
 use sallyport_test_support::postgres::Postgres;
-use sallyport_workflows::policy::InstallationPolicy;
+use sallyport_workflows::{activities::OpenGateRequest, policy::InstallationPolicy};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 const SECRET: &str = "It's a Secret to Everybody";
 const VIEWER: &str = "the-viewers-token";
@@ -190,4 +193,22 @@ fn event(name: &str, ticket: &str) -> Value {
             "reporter": "reporter@example.com",
         },
     })
+}
+
+/// Puts a gate on record that closes by itself after its time on the clock.
+async fn open_gate(starter: &Starter, request: &OpenGateRequest) -> Uuid {
+    let seconds = request.policy.timeout_seconds;
+    let notice = Notice {
+        key: "gate".to_owned(),
+        subject: "A gate asks".to_owned(),
+        body: "Please decide.".to_owned(),
+    };
+    let opening = Opening {
+        request,
+        deadline: request.opened_at + std::time::Duration::from_secs(seconds),
+        reminders: &[],
+        notice: &notice,
+    };
+    let opened = approvals::open_gate(&starter.database, &opening).await;
+    opened.unwrap().approval_id
 }

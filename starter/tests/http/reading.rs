@@ -2,7 +2,6 @@ use chrono::Utc;
 use reqwest::StatusCode;
 use sallyport_ledger::{
     agent_logs::{self, LogLevel, NewLogLine},
-    approvals::open_gate,
     transitions::record_transition,
 };
 use sallyport_starter::api::types::{
@@ -21,7 +20,7 @@ use sallyport_workflows::{
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{APPROVER, Starter, VIEWER, answer, message, starter};
+use crate::{APPROVER, Starter, VIEWER, answer, message, open_gate, starter};
 
 const SPEC: &str = "# SPEC\n\n<script>alert(1)</script>\n";
 
@@ -62,7 +61,7 @@ async fn at_gate_one(starter: &Starter) -> TicketKey {
         opened_at: Utc::now(),
         base_change: None,
     };
-    open_gate(&starter.database, &request).await.unwrap();
+    open_gate(starter, &request).await;
     ticket
 }
 
@@ -85,7 +84,7 @@ async fn at_the_scope_gate(starter: &Starter) -> (ScopeRequest, OpenGateRequest)
         opened_at: Utc::now(),
         base_change: None,
     };
-    open_gate(&starter.database, &request).await.unwrap();
+    open_gate(starter, &request).await;
     (wish, request)
 }
 

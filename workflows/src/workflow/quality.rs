@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     State,
-    activities::{AgentTask, QaResult, RUN_QA, RunQa, WorkspaceActivities},
+    activities::{AgentTask, GateEffect, QaResult, RUN_QA, RunQa, WorkspaceActivities},
     failure::{Failure, kind},
 };
 
@@ -77,11 +77,14 @@ pub(super) fn passed(ctx: &Ctx) -> Step<QaResult> {
 }
 
 fn failed_gates(qa: &QaResult) -> String {
-    let names: Vec<&str> = qa
+    let names: Vec<String> = qa
         .gates
         .iter()
-        .filter(|gate| gate.required && !gate.passed)
-        .map(|gate| gate.name.as_str())
+        .filter(|gate| gate.fails_qa())
+        .map(|gate| match gate.effect() {
+            GateEffect::RedBefore => format!("{} (red before the change too)", gate.name),
+            _ => gate.name.clone(),
+        })
         .collect();
     names.join(", ")
 }

@@ -80,6 +80,7 @@ async fn record(ctx: &Ctx, from: Option<State>, next: Move) {
     let record = ctx.state_mut(|ticket| {
         ticket.status.state = to;
         ticket.status.since = at;
+        ticket.status.deadline = ticket.deadline_in(to, at);
         ticket.status.sequence += 1;
         TransitionRecord {
             ticket: ticket.key(),
