@@ -200,6 +200,42 @@ async fn what_a_gate_asks_about_comes_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn what_waits_is_filtered_by_person() {
+    let starter = starter().await;
+    let ticket = at_gate_one(&starter).await;
+    let approvers = vec!["ann@example.com".to_owned()];
+    let request = OpenGateRequest {
+        approval_id: ticket.child_id("approval", 2),
+        ticket,
+        gate: Gate::Pr,
+        revision: "0123abcdef".repeat(6),
+        content: starter.objects.put("diff").await.unwrap(),
+        policy: GatePolicy {
+            approvers,
+            ..GatePolicy::seconds(3600)
+        },
+        reporter: "reporter@example.com".into(),
+        opened_at: Utc::now(),
+        base_change: None,
+    };
+    open_gate(&starter, &request).await;
+    for (query, expected) in [
+        ("", 2),
+        ("?assignee=", 2),
+        ("?assignee=Ann@example.com", 2),
+        // The other gate names nobody, so it is everybody's.
+        ("?assignee=bob@example.com", 1),
+    ] {
+        let path = format!("/approvals/pending{query}");
+        let response = starter.get(&path, VIEWER).send().await.unwrap();
+        let pending: PendingApprovals = response.json().await.unwrap();
+        assert_eq!(pending.approvals.len(), expected, "{query}");
+    }
+    let (status, _) = answer(starter.get("/approvals/pending?who=ann", VIEWER)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn a_gate_that_asks_again_shows_what_changed() {
     const DIFF: &str = "diff --git a/src/list.js b/src/list.js\n";
     let starter = starter().await;
