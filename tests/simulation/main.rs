@@ -59,7 +59,7 @@ mod driver;
 mod error;
 mod events;
 mod instance;
-mod random;
+// mod random;
 mod recording;
 mod server;
 mod ticket;
