@@ -55,15 +55,20 @@
 //! count of history events, which a test sets in [`driver::Driver::history`]; signals that the server drops because it
 //! knows their request id.
 
+mod chance;
+mod directed;
 mod driver;
 mod error;
 mod events;
 mod instance;
-// mod random;
+mod model;
+mod player;
+mod random;
 mod recording;
 mod server;
 mod ticket;
 mod ticket_tests;
 mod toy;
 mod toy_tests;
+mod watched;
 mod world;
