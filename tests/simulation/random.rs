@@ -10,7 +10,7 @@ use std::{
 
 use proptest::{
     prelude::*,
-    test_runner::{TestCaseError, TestRunner},
+    test_runner::{TestCaseError, TestError, TestRunner},
 };
 use sallyport_workflows::State;
 
@@ -58,7 +58,7 @@ fn any_life_is_as_the_model_says() {
     let config = ProptestConfig {
         cases,
         failure_persistence: None,
-        max_shrink_iters: 20_000,
+        max_shrink_iters: 4_000,
         ..ProptestConfig::default()
     };
     let taken = Arc::new(Mutex::new(Taken::new()));
@@ -69,8 +69,10 @@ fn any_life_is_as_the_model_says() {
         count(&mut by_case.lock().expect("one thread"), &path);
         Ok(())
     });
-    if let Err(error) = ran {
-        panic!("{error}");
+    match ran {
+        Ok(()) => {}
+        Err(TestError::Fail(why, life)) => panic!("{why}\nthe shortest such life: {life:?}"),
+        Err(TestError::Abort(why)) => panic!("{why}"),
     }
     let mut taken = taken.lock().expect("one thread");
     let took = began.elapsed().as_secs_f64();

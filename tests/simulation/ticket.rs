@@ -303,8 +303,3 @@ pub fn by_update(decision: &Decision) -> Event {
     let id = decision.id.unwrap_or_default();
     Event::update(&id.to_string(), "decide", decision)
 }
-
-/// A decision that comes by signal.
-pub fn by_signal(decision: &Decision) -> Event {
-    Event::signal("decide", decision)
-}

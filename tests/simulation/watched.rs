@@ -80,6 +80,7 @@ impl Watched {
     pub fn deliver(&mut self, happenings: Vec<Happens>) -> Checked {
         let now = self.ticket.driver.server().now;
         self.model.now = now;
+        self.model.is_long = self.ticket.driver.history.continue_as_new_suggested;
         let story: Vec<_> = happenings.iter().map(|happens| self.tell(happens)).collect();
         self.story.push(format!("{now} {}: {}", self.model.state, story.join("; ")));
         let timers = self.ticket.driver.server().timers.values();
@@ -104,8 +105,12 @@ impl Watched {
         for (name, outcome) in ended.iter().filter(|(name, _)| !is_about_people(name)) {
             self.model.ends(name, end(outcome)?)?;
         }
-        if is_timer_due && self.model.timer().is_some() {
-            self.model.timer_fires()?;
+        // A wait that is broken off hears of no timer; in the next run it begins anew.
+        let was_waiting = self.model.timer().is_some();
+        match self.model.is_long && was_waiting {
+            true => self.model.pause_if_long()?,
+            false if is_timer_due && was_waiting => self.model.timer_fires()?,
+            false => {}
         }
         for (name, outcome) in ended.iter().filter(|(name, _)| is_about_people(name)) {
             match (name.starts_with("admit"), end(outcome)?) {

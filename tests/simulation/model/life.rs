@@ -15,7 +15,7 @@ use sallyport_workflows::{
 };
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
-use super::{Approval, Checked, Model, Over, SYSTEM, Stage, Step, Work};
+use super::{Approval, Checked, Model, Over, Pause, SYSTEM, Stage, Step, Work};
 use crate::events::value;
 
 /// How an activity ended.
@@ -112,8 +112,16 @@ impl Model {
         }
     }
 
-    /// The state is on record: its work begins.
-    fn begin(&mut self) -> Checked {
+    /// The state is on record. Its work begins, in a new run where the history has grown long.
+    fn is_recorded(&mut self) -> Checked {
+        if self.state.is_end() || self.path.len() == 1 {
+            return self.begin();
+        }
+        self.stage = Stage::Pauses(Pause::Begins);
+        self.go_on()
+    }
+
+    pub(super) fn begin(&mut self) -> Checked {
         match self.state {
             State::Pending => self.call("fetch_ticket"),
             State::Planning if !self.announced => {
@@ -221,7 +229,7 @@ impl Model {
             End::Badly(kind, spent) => return self.failed(activity, &kind, &spent),
         };
         match (activity, self.state) {
-            ("record_transition", _) => self.begin(),
+            ("record_transition", _) => self.is_recorded(),
             ("fetch_ticket", _) => {
                 self.reporter = Some(read::<TicketSummary>(&result)?.reporter);
                 self.go(State::Planning, SYSTEM)
@@ -387,7 +395,7 @@ impl Model {
     /// The gate's closing is on record: what people decided happens.
     pub(super) fn after_gate(&mut self, over: Over) -> Checked {
         let (verdict, by, comments) = match over {
-            Over::Cancelled => return self.give_up(),
+            Over::Cancelled | Over::Pauses => return self.give_up(),
             Over::Expired => (Verdict::Reject, SYSTEM.to_owned(), None),
             Over::Answered(answer) => (answer.verdict, answer.by.join(", "), answer.comments),
         };

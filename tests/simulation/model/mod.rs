@@ -69,8 +69,19 @@ enum Stage {
     TimeIsUp { to_look_at: usize },
     /// The wait is over, but a comment about its beginning is still being posted.
     Over(Over),
+    /// The history has grown long: before the ticket goes on, in a new run, all that people sent is settled.
+    Pauses(Pause),
     /// The ticket's life is over.
     Ended,
+}
+
+/// What goes on after a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    /// The state's work begins.
+    Begins,
+    /// People are waited for on.
+    Waits,
 }
 
 /// How a wait ended.
@@ -79,6 +90,8 @@ enum Over {
     Answered(Answer),
     Expired,
     Cancelled,
+    /// It is not: only the run is.
+    Pauses,
 }
 
 /// How a gate was decided.
@@ -146,6 +159,8 @@ pub struct Model {
     policy: InstallationPolicy,
     raised: BudgetRaise,
     stage: Stage,
+    /// Whether the history has grown long.
+    pub is_long: bool,
     /// The comment that goes on beside a gate's wait.
     is_telling: bool,
     /// What is left to do in a state that settles the ticket.
@@ -220,6 +235,7 @@ impl Model {
             policy: input.installation_policy.clone(),
             raised: BudgetRaise::default(),
             stage: Stage::Ended,
+            is_long: false,
             is_telling: false,
             left_to_do: VecDeque::new(),
             came_from: State::Pending,
@@ -308,11 +324,6 @@ impl Model {
     /// Whether the ticket's life is over.
     pub fn has_ended(&self) -> bool {
         self.stage == Stage::Ended && self.inbox.is_empty()
-    }
-
-    /// Whether it was merged without the approval that the policy asks for.
-    pub fn is_unapproved(&self) -> bool {
-        self.unapproved
     }
 
     /// How many transitions were put on record.

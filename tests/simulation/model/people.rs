@@ -198,7 +198,8 @@ impl Model {
         if settled.refused.is_empty() && settled.missing == 0 {
             self.takes_effect(settled)?;
         }
-        self.expire_if_all_is_looked_at()
+        self.expire_if_all_is_looked_at()?;
+        self.go_on()
     }
 
     fn takes_effect(&mut self, settled: Settled) -> Checked {

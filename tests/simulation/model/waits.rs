@@ -8,7 +8,7 @@ use sallyport_workflows::{
     gate::OpenGate,
 };
 
-use super::{Answer, Checked, Model, Order, Over, SYSTEM, Stage, Work};
+use super::{Answer, Checked, Model, Order, Over, Pause, SYSTEM, Stage, Work};
 
 impl Model {
     pub(super) fn next_reminder(&self) -> Option<DateTime<Utc>> {
@@ -48,7 +48,38 @@ impl Model {
             return self.wait_is_over(Over::Cancelled);
         }
         self.stage = Stage::Waits;
-        Ok(())
+        self.pause_if_long()
+    }
+
+    /// A wait in a long history is broken off, to be taken up again in a new run.
+    pub fn pause_if_long(&mut self) -> Checked {
+        match self.is_long && self.stage == Stage::Waits {
+            true => self.wait_is_over(Over::Pauses),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the ticket may go on: at once, or in a new run once all that people sent is settled.
+    pub(super) fn may_go_on(&mut self) -> bool {
+        if !self.is_long {
+            return true;
+        }
+        let is_awaited = self.answer.is_some() || self.order.is_some() || self.is_stopping;
+        let is_settled = self.inbox.is_empty();
+        self.is_long = is_awaited || !is_settled;
+        is_settled
+    }
+
+    /// All that people sent is settled: the ticket goes on.
+    pub(super) fn go_on(&mut self) -> Checked {
+        let Stage::Pauses(pause) = self.stage else {
+            return Ok(());
+        };
+        match (self.may_go_on(), pause) {
+            (false, _) => Ok(()),
+            (true, Pause::Begins) => self.begin(),
+            (true, Pause::Waits) => self.wait(),
+        }
     }
 
     /// The timer fires: a reminder is due, or the time is up.
@@ -94,6 +125,10 @@ impl Model {
                 self.call("merge_pull_request")
             }
             Over::Cancelled => self.give_up(),
+            Over::Pauses => {
+                self.stage = Stage::Pauses(Pause::Waits);
+                self.go_on()
+            }
             _ => self.close_gate(over),
         }
     }
@@ -115,7 +150,7 @@ impl Model {
         let (over, gate) = self.closing.as_ref()?;
         let (closing, by) = match over {
             Over::Expired => (GateClosing::Expired, None),
-            Over::Cancelled => (GateClosing::Cancelled, None),
+            Over::Cancelled | Over::Pauses => (GateClosing::Cancelled, None),
             Over::Answered(Answer { verdict, by, .. }) => {
                 let closing = match verdict {
                     Verdict::Approve => GateClosing::Approved,
