@@ -76,6 +76,10 @@ pub(super) async fn wait(
         if is_ready {
             return Ok(Woken::Ready);
         }
+        // A cancellation that came in time is not overtaken by the deadline.
+        if ctx.cancellation_token().is_cancelled() {
+            return Err(Halt::Cancelled);
+        }
         if !moved {
             return Ok(Woken::Expired);
         }
