@@ -125,9 +125,11 @@ impl TicketWorkflow {
     /// Takes the ticket through its life.
     #[run(name = "ticket")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<TicketOutcome> {
+        let mut cancellation = pin!(ending::notice_cancellation(ctx));
         let mut reception = pin!(reception::serve(ctx));
         let mut life = pin!(live(ctx));
         let reason = select! {
+            never = futures::FutureExt::fuse(cancellation.as_mut()) => match never {},
             ended = futures::FutureExt::fuse(life.as_mut()) => ended?,
             never = futures::FutureExt::fuse(reception.as_mut()) => match never {},
         };
