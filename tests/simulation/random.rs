@@ -58,7 +58,7 @@ fn any_life_is_as_the_model_says() {
     let config = ProptestConfig {
         cases,
         failure_persistence: None,
-        max_shrink_iters: 4_000,
+        max_shrink_iters: 300,
         ..ProptestConfig::default()
     };
     let taken = Arc::new(Mutex::new(Taken::new()));

@@ -150,15 +150,15 @@ impl Watched {
     }
 
     fn tell_of_people(&mut self, happenings: &[Happens]) -> Checked<Vec<(What, Arrival)>> {
-        let mut arrivals = Vec::new();
+        let mut sent = Vec::new();
         for happens in happenings {
             if let Happens::Sent { what, by_signal } = happens {
-                let arrival = self.model.arrives(what.clone(), *by_signal);
-                if !by_signal {
-                    arrivals.push((what.clone(), arrival));
-                }
+                sent.push((what.clone(), *by_signal));
             }
         }
+        let arrivals = self.model.arrive(&sent).into_iter().zip(sent);
+        let updates = arrivals.filter(|(_, (_, by_signal))| !by_signal);
+        let arrivals = updates.map(|(arrival, (what, _))| (what, arrival)).collect();
         Ok(arrivals)
     }
 
@@ -217,11 +217,7 @@ impl Watched {
     /// Every update is refused at once or answered once it is settled, and the same id gets the same answer.
     fn check_answers(&mut self, arrivals: &[(What, Arrival)]) -> Checked {
         for (what, arrival) in arrivals {
-            let id = match what {
-                What::Decision(decision) => decision.id,
-                What::Command(command) => command.id,
-            };
-            let id = id.unwrap_or_default();
+            let id = what.id().unwrap_or_default();
             match arrival {
                 Arrival::Refused(reasons) => match self.ticket.driver.server().answer(&id.to_string()) {
                     Some(UpdateAnswer::Rejected(failure)) => {

@@ -63,6 +63,16 @@ pub enum Arrival {
     Taken,
 }
 
+impl What {
+    /// The id that its sender gave it.
+    pub fn id(&self) -> Option<Uuid> {
+        match self {
+            Self::Decision(decision) => decision.id,
+            Self::Command(command) => command.id,
+        }
+    }
+}
+
 impl Message {
     /// The activity that looks at it, and the one that puts it on record.
     pub(super) fn activity(&self, is_recording: bool) -> &'static str {
@@ -76,29 +86,53 @@ impl Message {
 }
 
 impl Model {
-    /// Something arrives, by update or by signal.
-    pub fn arrives(&mut self, what: What, by_signal: bool) -> Arrival {
-        let id = match &what {
-            What::Decision(decision) => decision.id,
-            What::Command(command) => command.id,
-        };
-        let (is_typed, id) = (id.is_none(), id.unwrap_or_default());
-        let is_known = self.settled.contains_key(&id)
-            || self.inbox.iter().any(|message| message.id == id);
-        if is_known && !is_typed {
+    /// What arrives together, each by update or by signal. The SDK runs handlers of signals at once, and those of updates
+    /// after them; whether an update is refused is asked in its turn. Answers what must become of each.
+    pub fn arrive(&mut self, sent: &[(What, bool)]) -> Vec<Arrival> {
+        let mut arrivals: Vec<_> = sent
+            .iter()
+            .map(|(what, by_signal)| match by_signal {
+                true => self.take(what, true),
+                false => self.validate(what),
+            })
+            .collect();
+        for ((what, by_signal), arrival) in sent.iter().zip(&mut arrivals) {
+            if !by_signal && *arrival == Arrival::Taken {
+                *arrival = self.take(what, false);
+            }
+        }
+        arrivals
+    }
+
+    fn knows(&self, id: Option<Uuid>) -> bool {
+        let is_pending = |id| self.inbox.iter().any(|message| message.id == id && !message.is_typed);
+        id.is_some_and(|id| self.settled.contains_key(&id) || is_pending(id))
+    }
+
+    fn validate(&self, what: &What) -> Arrival {
+        let id = what.id();
+        if self.knows(id) {
             return Arrival::Known;
         }
-        let refused = self.reasons(&what, true);
-        if is_typed && !by_signal {
-            return Arrival::Refused(vec![Reason::Malformed]);
+        let mut refused = self.reasons(what, true);
+        refused.extend(id.is_none().then_some(Reason::Malformed));
+        match refused.is_empty() {
+            true => Arrival::Taken,
+            false => Arrival::Refused(refused),
         }
-        if !refused.is_empty() && !by_signal {
-            return Arrival::Refused(refused);
+    }
+
+    /// Takes something in; an update was found to be right before.
+    fn take(&mut self, what: &What, by_signal: bool) -> Arrival {
+        let id = what.id();
+        if self.knows(id) {
+            return Arrival::Known;
         }
+        let refused = if by_signal { self.reasons(what, true) } else { Vec::new() };
         self.inbox.push_back(Message {
-            id,
-            what,
-            is_typed,
+            id: id.unwrap_or_default(),
+            what: what.clone(),
+            is_typed: id.is_none(),
             at: self.now,
             refused,
         });

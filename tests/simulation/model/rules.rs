@@ -85,6 +85,7 @@ impl Reason {
             ("the gate is decided already", Reason::State),
             ("there is nothing left to cancel", Reason::State),
             ("is being merged", Reason::State),
+            ("is being reopened", Reason::State),
             ("a ticket waits until", Reason::TooLong),
             ("was decided already", Reason::Closed),
             ("is not open", Reason::Closed),
