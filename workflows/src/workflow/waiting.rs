@@ -47,6 +47,10 @@ pub(super) async fn wait(
         if is_ready {
             return Ok(Woken::Ready);
         }
+        // In a long history the wait below would end at once, for the cancelled ticket to be waited for again.
+        if ctx.cancellation_token().is_cancelled() {
+            return Err(Halt::Cancelled);
+        }
         let reminder = reminder.filter(|at| *at < deadline);
         let next = reminder.unwrap_or(deadline);
         let summary = match reminder {
