@@ -189,9 +189,13 @@ impl Model {
     fn plan(&mut self) -> Checked {
         self.forget_work();
         self.base_change = None;
+        self.call_within_budget("load_policy")
+    }
+
+    fn call_within_budget(&mut self, activity: &'static str) -> Checked {
         match self.planning_money_left() {
             0 => self.park(State::Error, kind::BUDGET),
-            _ => self.call("load_policy"),
+            _ => self.call(activity),
         }
     }
 
@@ -238,7 +242,7 @@ impl Model {
             ("set_ticket_status", State::Planning) => self.plan(),
             ("load_policy", _) => {
                 self.policy = read::<PinnedPolicy>(&result)?.effective;
-                self.call("plan")
+                self.call_within_budget("plan")
             }
             ("plan", _) => {
                 let planned: Planned = read(&result)?;
