@@ -43,6 +43,8 @@ struct Player {
     /// What gates asked about.
     asked: Vec<(Gate, String)>,
     ids: u128,
+    /// The history has grown long; the next task tells the workflow so.
+    grows_long: bool,
 }
 
 /// Plays a life to its end, and replays it.
@@ -65,7 +67,7 @@ pub fn play(life: &Life) -> Played {
             return Played { result: Err(error), path: Vec::new(), story: Vec::new() };
         }
     };
-    let mut player = Player { watched, sent, asked: Vec::new(), ids };
+    let mut player = Player { watched, sent, asked: Vec::new(), ids, grows_long: false };
     player.watched.ticket.world.effective = life.effective.clone();
     let result = player.live(life);
     Played {
@@ -84,6 +86,12 @@ impl Player {
             let mut happens = Vec::new();
             for happening in task {
                 self.happen(happening, &mut happens)?;
+            }
+            // A task with nothing but a refused update in it leaves no trace in the history, whatever else comes of it.
+            let leaves_trace = happens.iter().any(|one| matches!(one, Happens::Ended { .. }));
+            if self.grows_long && leaves_trace {
+                self.grows_long = false;
+                self.watched.ticket.driver.history.continue_as_new_suggested = true;
             }
             self.watched.deliver(happens)?;
         }
@@ -191,7 +199,7 @@ impl Player {
                 self.watched.ticket.driver.restart().map_err(|error| error.to_string())?;
             }
             Happening::GrowLong => {
-                self.watched.ticket.driver.history.continue_as_new_suggested = true;
+                self.grows_long = true;
             }
         }
         Ok(())

@@ -120,7 +120,8 @@ impl Model {
         let is_late = match &self.stage {
             Stage::TimeIsUp { .. } => on_arrival,
             Stage::Over(Over::Expired) => true,
-            _ => false,
+            // A merge that was decided in time takes longer than the deadline.
+            _ => self.deadline.is_some() && self.deadline == self.deadline_at_expiry,
         };
         let is_cancel = matches!(what, What::Command(command) if command.action == Action::Cancel);
         if is_late && !is_cancel {
