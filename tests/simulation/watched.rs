@@ -194,7 +194,11 @@ impl Watched {
             let recording = &recordings[runs - 1];
             for recorded in &recording.activations[activations..] {
                 for command in &recorded.commands {
-                    if let Some(Variant::ScheduleActivity(schedule)) = &command.variant {
+                    // One that is cancelled in the task that schedules it is never sent.
+                    let is_sent = |seq| self.ticket.driver.server().activities.contains_key(seq);
+                    if let Some(Variant::ScheduleActivity(schedule)) = &command.variant
+                        && is_sent(&schedule.seq)
+                    {
                         let input = schedule.arguments.first().cloned().unwrap_or_default();
                         calls.push((schedule.activity_type.clone(), input));
                     }
