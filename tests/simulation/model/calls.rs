@@ -27,6 +27,9 @@ use crate::events::value;
 /// Activities stay below this many bytes of input and output.
 const MOST_BYTES: usize = 2048;
 
+/// What each earlier SPEC with its comments adds to the planner's input.
+const BYTES_OF_REVISION: usize = 256;
+
 fn read<T: DeserializeOwned>(payload: &Payload) -> Checked<T> {
     value(payload).map_err(|error| error.to_string())
 }
@@ -89,10 +92,10 @@ impl Model {
             "record_command" => self.check_command_entry(&read(input)?),
             _ => Ok(()),
         };
-        // An approved policy may name ten people at each of three gates; comments are bounded by themselves.
-        let is_bounded = !matches!(activity, "admit_decision" | "admit_command");
+        // The planner sees every earlier SPEC and comment, each by two references.
+        let revised = if activity == "plan" { self.revised.len() } else { 0 };
         let bytes = input.data.len();
-        if is_bounded && bytes > MOST_BYTES {
+        if bytes > MOST_BYTES + revised * BYTES_OF_REVISION {
             return Err(format!("{activity} is asked with {bytes} bytes"));
         }
         checked.map_err(|error| format!("{activity}: {error}"))
