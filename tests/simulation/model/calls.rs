@@ -190,7 +190,7 @@ impl Model {
         let gate = self.gate.as_ref().ok_or("no gate is open")?;
         let planned = self.reminded.checked_sub(1).and_then(|last| gate.reminders.get(last));
         same("the time planned", &Some(&reminder.planned_at), &planned)?;
-        same("the gate", &reminder.gate, gate)?;
+        same("the gate", &reminder.gate.approval_id, &gate.approval_id)?;
         match reminder.planned_at <= self.now {
             true => Ok(()),
             false => Err("it comes too early".to_owned()),
