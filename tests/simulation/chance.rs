@@ -1,8 +1,6 @@
 //! What can happen in a life of chance.
 
-use proptest::{
-    collection::vec, option, prelude::*, prop_oneof, sample::Index, sample::select,
-};
+use proptest::{collection::vec, option, prelude::*, prop_oneof, sample::Index, sample::select};
 use sallyport_workflows::{
     State,
     command::Action,
@@ -38,9 +36,22 @@ pub enum Happening {
     /// A pending activity ends: well, or in one of its other ways.
     End(Index, Luck),
     /// Somebody decides.
-    Decide { aim: Aim, verdict: Verdict, by: &'static str, proof: Proof, via: Via },
+    Decide {
+        aim: Aim,
+        verdict: Verdict,
+        by: &'static str,
+        proof: Proof,
+        via: Via,
+    },
     /// Somebody commands.
-    Command { action: Action, from: From, more: Extra, by: &'static str, proof: Proof, via: Via },
+    Command {
+        action: Action,
+        from: From,
+        more: Extra,
+        by: &'static str,
+        proof: Proof,
+        via: Via,
+    },
     /// Something sent earlier comes again, in the same or in another way.
     Again(Index, Via),
     /// What nobody understands.
@@ -55,6 +66,14 @@ pub enum Happening {
     Restart,
     /// The history has grown long.
     GrowLong,
+    /// Activities end until none is pending, well unless scripted.
+    Settle,
+    /// The same until this activity is pending.
+    Until(&'static str),
+    /// The next end of this activity is another than the good one.
+    Script(&'static str, u8),
+    /// People do what takes the ticket on: approve, retry, reopen.
+    Help,
 }
 
 /// How an activity ends.
@@ -140,24 +159,36 @@ fn gate() -> impl Strategy<Value = GatePolicy> {
 }
 
 fn budget() -> impl Strategy<Value = Budget> {
-    let small = (0..40u64, 500..4000u64, 0..5u64, 0..4u64, 0..8u64, (0..3u32, 0..3u32, 0..3u32, 0..3u32));
-    let small = small.prop_map(|(cost, tokens, planning, run, all, (repairs, revisions, changes, scopes))| Budget {
-        cost_micro_usd: cost,
-        tokens,
-        planning_cost_micro_usd: planning,
-        agent_seconds: 60 * run,
-        total_agent_seconds: 60 * all,
-        repairs,
-        revisions,
-        change_rounds: changes,
-        scope_requests: scopes,
-    });
+    let small = (
+        0..40u64,
+        500..4000u64,
+        0..5u64,
+        0..4u64,
+        0..8u64,
+        (0..3u32, 0..3u32, 0..3u32, 0..3u32),
+    );
+    let small = small.prop_map(
+        |(cost, tokens, planning, run, all, (repairs, revisions, changes, scopes))| Budget {
+            cost_micro_usd: cost,
+            tokens,
+            planning_cost_micro_usd: planning,
+            agent_seconds: 60 * run,
+            total_agent_seconds: 60 * all,
+            repairs,
+            revisions,
+            change_rounds: changes,
+            scope_requests: scopes,
+        },
+    );
     prop_oneof![3 => Just(Budget::default()), 2 => small]
 }
 
 fn policy() -> impl Strategy<Value = InstallationPolicy> {
     let gates = (gate(), gate(), gate());
-    let times = (select(vec![60, 7 * 24 * 3600]), select(vec![60, 7 * 24 * 3600]));
+    let times = (
+        select(vec![60, 7 * 24 * 3600]),
+        select(vec![60, 7 * 24 * 3600]),
+    );
     (gates, times, prop::bool::weighted(0.75), budget()).prop_map(
         |((spec_gate, scope_gate, pr_gate), (parked_seconds, reopen_seconds), unproven, budget)| {
             InstallationPolicy {
@@ -210,7 +241,13 @@ fn decide() -> impl Strategy<Value = Happening> {
         1 => Just(Aim::Short),
     ];
     (aim, verdict, by(), proof(), via()).prop_map(|(aim, verdict, by, proof, via)| {
-        Happening::Decide { aim, verdict, by, proof, via }
+        Happening::Decide {
+            aim,
+            verdict,
+            by,
+            proof,
+            via,
+        }
     })
 }
 
@@ -238,7 +275,14 @@ fn command() -> impl Strategy<Value = Happening> {
         8 => seconds,
     ];
     (action, from, extra, by(), proof(), via()).prop_map(|(action, from, more, by, proof, via)| {
-        Happening::Command { action, from, more, by, proof, via }
+        Happening::Command {
+            action,
+            from,
+            more,
+            by,
+            proof,
+            via,
+        }
     })
 }
 
@@ -253,6 +297,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (0..STALLS.len()).prop_map(Happening::Stall),
         2 => Just(Happening::Restart),
         2 => Just(Happening::GrowLong),
+        7 => Just(Happening::Settle),
+        7 => Just(Happening::Help),
     ]
 }
 
@@ -261,13 +307,27 @@ pub fn life() -> impl Strategy<Value = Life> {
     let tasks = vec(vec(happening(), 1..4), 0..160);
     let early = vec(prop_oneof![decide(), command()], 0..2);
     let cancelled = option::weighted(0.2, any::<Index>());
-    (policy(), option::weighted(0.3, policy()), early, tasks, cancelled, any::<bool>()).prop_map(
-        |(policy, effective, early, mut tasks, cancelled, is_helped)| {
-            if let Some(index) = cancelled.filter(|_| !tasks.is_empty()) {
-                let place = index.index(tasks.len());
-                tasks[place].push(Happening::Cancel);
-            }
-            Life { policy, effective, early, tasks, is_helped }
-        },
+    (
+        policy(),
+        option::weighted(0.3, policy()),
+        early,
+        tasks,
+        cancelled,
+        any::<bool>(),
     )
+        .prop_map(
+            |(policy, effective, early, mut tasks, cancelled, is_helped)| {
+                if let Some(index) = cancelled.filter(|_| !tasks.is_empty()) {
+                    let place = index.index(tasks.len());
+                    tasks[place].push(Happening::Cancel);
+                }
+                Life {
+                    policy,
+                    effective,
+                    early,
+                    tasks,
+                    is_helped,
+                }
+            },
+        )
 }

@@ -1,8 +1,129 @@
 //! Lives that take the rows of the table which chance takes too seldom.
 
-use crate::chance::Life;
+use sallyport_workflows::{State, command::Action, decision::Verdict, policy::InstallationPolicy};
+
+use crate::{
+    chance::{Aim, Extra, From, Happening, Happening::*, Life, Proof, Via},
+    ticket::{ANN, input},
+};
 
 /// All of them.
 pub fn lives() -> Vec<Life> {
-    Vec::new()
+    let scope = || vec![Settle, Script("run_agent", 1)];
+    let qa_fails = || {
+        let red = || Script("run_qa", 0);
+        vec![Settle, red(), red(), red(), Help]
+    };
+    vec![
+        life(vec![Cancel]),
+        life(join(scope(), vec![Help, Help, Help])),
+        life(join(scope(), vec![Script("open_gate", 0), Help])),
+        life(join(scope(), vec![Help, Cancel])),
+        life(join(
+            qa_fails(),
+            vec![retry(Some(State::Planning)), Settle, Help, Help],
+        )),
+        life(join(
+            qa_fails(),
+            vec![retry(Some(State::Executing)), Settle, Help],
+        )),
+        life(join(qa_fails(), vec![retry(None), Settle, Help])),
+        life(qa_fails()),
+        life(vec![
+            Settle,
+            Script("run_qa", 3),
+            Help,
+            retry(None),
+            Settle,
+            Help,
+        ]),
+        life(vec![Settle, Script("open_gate", 0), Help]),
+        life(vec![
+            Settle,
+            decide(Verdict::Approve),
+            Until("check_base"),
+            Cancel,
+        ]),
+        life(vec![
+            Settle,
+            decide(Verdict::Approve),
+            Until("run_agent"),
+            Cancel,
+        ]),
+        life(vec![
+            Settle,
+            decide(Verdict::Approve),
+            Until("run_qa"),
+            Cancel,
+        ]),
+        life(vec![
+            Settle,
+            decide(Verdict::Approve),
+            Until("publish_branch"),
+            Cancel,
+        ]),
+        life(vec![
+            Settle,
+            Help,
+            decide(Verdict::Reject),
+            Settle,
+            Help,
+            Help,
+        ]),
+        life(vec![
+            Settle,
+            Help,
+            decide(Verdict::Reject),
+            Settle,
+            Script("reopen_pull_request", 0),
+            Help,
+        ]),
+        life(vec![
+            Settle,
+            Script("check_base", 3),
+            Help,
+            retry(None),
+            Settle,
+            Help,
+        ]),
+    ]
+}
+
+fn join(mut first: Vec<Happening>, then: Vec<Happening>) -> Vec<Happening> {
+    first.extend(then);
+    first
+}
+
+/// One happening after the other, each in a task of its own, then silence.
+fn life(happenings: Vec<Happening>) -> Life {
+    Life {
+        policy: InstallationPolicy {
+            ..input().installation_policy
+        },
+        effective: None,
+        early: Vec::new(),
+        tasks: happenings.into_iter().map(|one| vec![one]).collect(),
+        is_helped: false,
+    }
+}
+
+fn retry(from: Option<State>) -> Happening {
+    Command {
+        action: Action::Retry,
+        from: from.map_or(From::Failed, From::State),
+        more: Extra::Nothing,
+        by: ANN,
+        proof: Proof::Holds,
+        via: Via::Update,
+    }
+}
+
+fn decide(verdict: Verdict) -> Happening {
+    Decide {
+        aim: Aim::Right,
+        verdict,
+        by: ANN,
+        proof: Proof::Holds,
+        via: Via::Update,
+    }
 }

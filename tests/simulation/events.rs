@@ -103,7 +103,12 @@ impl ActivityOutcome {
     }
 
     /// The same with details, as JSON.
-    pub fn failed_with(kind: &str, message: &str, is_final: bool, details: &impl Serialize) -> Self {
+    pub fn failed_with(
+        kind: &str,
+        message: &str,
+        is_final: bool,
+        details: &impl Serialize,
+    ) -> Self {
         let info = ApplicationFailureInfo {
             r#type: kind.to_owned(),
             non_retryable: is_final,

@@ -1,8 +1,12 @@
 //! Plays a life of chance to its end.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use sallyport_workflows::{
+    State,
     activities::{AgentResult, CheckBase, CloseResult, MergeResult},
     command::{Action, Command},
     decision::{Decision, Verdict},
@@ -45,6 +49,10 @@ struct Player {
     ids: u128,
     /// The history has grown long; the next task tells the workflow so.
     grows_long: bool,
+    /// How the next ends of activities are not the good ones.
+    scripts: BTreeMap<&'static str, VecDeque<u8>>,
+    /// How often people may still take the ticket up again.
+    helps: u32,
 }
 
 /// Plays a life to its end, and replays it.
@@ -64,10 +72,22 @@ pub fn play(life: &Life) -> Played {
     let watched = match Watched::start(input, early) {
         Ok(watched) => watched,
         Err(error) => {
-            return Played { result: Err(error), path: Vec::new(), story: Vec::new() };
+            return Played {
+                result: Err(error),
+                path: Vec::new(),
+                story: Vec::new(),
+            };
         }
     };
-    let mut player = Player { watched, sent, asked: Vec::new(), ids, grows_long: false };
+    let mut player = Player {
+        watched,
+        sent,
+        asked: Vec::new(),
+        ids,
+        grows_long: false,
+        scripts: BTreeMap::new(),
+        helps: 6,
+    };
     player.watched.ticket.world.effective = life.effective.clone();
     let result = player.live(life);
     Played {
@@ -85,18 +105,25 @@ impl Player {
             }
             let mut happens = Vec::new();
             for happening in task {
+                if !self.watched.is_running() {
+                    break;
+                }
                 self.happen(happening, &mut happens)?;
             }
             // A task with nothing but a refused update in it leaves no trace in the history, whatever else comes of it.
-            let leaves_trace = happens.iter().any(|one| matches!(one, Happens::Ended { .. }));
+            let leaves_trace = happens
+                .iter()
+                .any(|one| matches!(one, Happens::Ended { .. }));
             if self.grows_long && leaves_trace {
                 self.grows_long = false;
                 self.watched.ticket.driver.history.continue_as_new_suggested = true;
             }
-            self.watched.deliver(happens)?;
+            if self.watched.is_running() {
+                self.watched.deliver(happens)?;
+            }
         }
         for _ in 0..MOST_TIMERS {
-            self.watched.settle()?;
+            self.settle(None)?;
             if !self.watched.is_running() {
                 let replayed = self.watched.ticket.driver.replay();
                 return replayed.map_err(|error| error.to_string());
@@ -112,30 +139,73 @@ impl Player {
         Err(format!("{MOST_TIMERS} timers fired in silence"))
     }
 
-    /// Somebody approves what is asked, or reopens what was closed. Answers whether there was something to do.
+    /// Activities end until this one is pending, or none is.
+    fn settle(&mut self, until: Option<&str>) -> Checked {
+        loop {
+            let server = self.watched.ticket.driver.server();
+            let mut pending = server.activities.iter();
+            let stops = pending.any(|(_, activity)| Some(activity.name.as_str()) == until);
+            let oldest = server.activities.keys().next().copied();
+            let Some(seq) = oldest.filter(|_| self.watched.is_running() && !stops) else {
+                return Ok(());
+            };
+            let ended = self.end(seq, Luck::Good)?;
+            self.watched.deliver(vec![ended])?;
+        }
+    }
+
+    /// People do what takes the ticket on. Answers whether there was something to do.
     fn help(&mut self) -> Checked<bool> {
-        let Some(gate) = self.watched.model.gate().cloned() else {
+        self.settle(None)?;
+        if !self.watched.is_running() {
             return Ok(false);
+        }
+        let Some(gate) = self.watched.model.gate().cloned() else {
+            let action = match self.watched.model.state {
+                State::Error | State::QaFailed => Action::Retry,
+                State::PrClosed => Action::Reopen,
+                _ => return Ok(false),
+            };
+            if self.helps == 0 {
+                return Ok(false);
+            }
+            self.helps -= 1;
+            let more = Extra::Raise;
+            let command = Happening::Command {
+                action,
+                from: From::Failed,
+                more,
+                by: CAT,
+                proof: Proof::Holds,
+                via: Via::Update,
+            };
+            self.send(&command)?;
+            return Ok(true);
         };
         for by in [ANN, BOB, CAT] {
-            self.ids += 1;
-            let decision = Decision {
-                id: Some(uuid::Uuid::from_u128(self.ids)),
-                gate: gate.gate,
-                revision: gate.revision.clone(),
-                decision: Verdict::Approve,
-                by: by.to_owned(),
-                comments: None,
-                proof: Some(PROOF.to_owned()),
-            };
-            let what = What::Decision(decision);
-            self.watched.deliver(vec![Happens::Sent { what, by_signal: false }])?;
-            self.watched.settle()?;
-            if self.watched.model.gate().is_none_or(|open| open.approval_id != gate.approval_id) {
+            let (aim, verdict, proof, via) =
+                (Aim::Right, Verdict::Approve, Proof::Holds, Via::Update);
+            self.send(&Happening::Decide {
+                aim,
+                verdict,
+                by,
+                proof,
+                via,
+            })?;
+            let open = self.watched.model.gate();
+            if open.is_none_or(|open| open.approval_id != gate.approval_id) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Somebody sends something, and it comes to its end.
+    fn send(&mut self, happening: &Happening) -> Checked {
+        let mut happens = Vec::new();
+        self.happen(happening, &mut happens)?;
+        self.watched.deliver(happens)?;
+        self.settle(None)
     }
 
     fn happen(&mut self, happening: &Happening, happens: &mut Vec<Happens>) -> Checked {
@@ -143,11 +213,17 @@ impl Player {
             Happening::End(index, luck) => {
                 let is_cancelled = happens.iter().any(|one| matches!(one, Happens::Cancelled));
                 let ending = |seq: &u32| {
-                    happens.iter().any(|one| matches!(one, Happens::Ended { seq: one, .. } if one == seq))
+                    happens
+                        .iter()
+                        .any(|one| matches!(one, Happens::Ended { seq: one, .. } if one == seq))
                 };
                 let server = self.watched.ticket.driver.server();
-                let pending: Vec<u32> =
-                    server.activities.keys().copied().filter(|seq| !ending(seq)).collect();
+                let pending: Vec<u32> = server
+                    .activities
+                    .keys()
+                    .copied()
+                    .filter(|seq| !ending(seq))
+                    .collect();
                 if !pending.is_empty() && !is_cancelled {
                     let seq = *index.get(&pending);
                     happens.push(self.end(seq, *luck)?);
@@ -155,7 +231,10 @@ impl Player {
             }
             Happening::Cancel => {
                 // Whether a step's end or a cancellation comes first in one task is the SDK's affair.
-                if !happens.iter().any(|one| matches!(one, Happens::Ended { .. })) {
+                if !happens
+                    .iter()
+                    .any(|one| matches!(one, Happens::Ended { .. }))
+                {
                     happens.push(Happens::Cancelled);
                 }
             }
@@ -166,8 +245,14 @@ impl Player {
                         self.asked.push(asked);
                     }
                 }
-                let open = self.watched.model.gate().map(|gate| (gate.gate, gate.revision.clone()));
-                if let Some((what, by_signal)) = message(happening, open, &self.asked, &mut self.ids) {
+                let open = self
+                    .watched
+                    .model
+                    .gate()
+                    .map(|gate| (gate.gate, gate.revision.clone()));
+                if let Some((what, by_signal)) =
+                    message(happening, open, &self.asked, &mut self.ids)
+                {
                     self.sent.push(what.clone());
                     happens.push(Happens::Sent { what, by_signal });
                 }
@@ -175,15 +260,24 @@ impl Player {
             Happening::Again(index, via) => {
                 if !self.sent.is_empty() {
                     let what = index.get(&self.sent).clone();
-                    happens.push(Happens::Sent { what, by_signal: *via != Via::Update });
+                    happens.push(Happens::Sent {
+                        what,
+                        by_signal: *via != Via::Update,
+                    });
                 }
             }
             Happening::Noise(which) => {
                 let event = match which % 4 {
                     0 => Event::signal("decide", &"approve!"),
                     1 => Event::signal("command", &json!({"action": "explode", "by": ANN})),
-                    2 => Event::signal("decide", &json!({"gate": "SPEC", "decision": "APPROVE", "by": ANN})),
-                    _ => Event::Signal { name: "command".to_owned(), input: Vec::new() },
+                    2 => Event::signal(
+                        "decide",
+                        &json!({"gate": "SPEC", "decision": "APPROVE", "by": ANN}),
+                    ),
+                    _ => Event::Signal {
+                        name: "command".to_owned(),
+                        input: Vec::new(),
+                    },
                 };
                 happens.push(Happens::Noise(event));
             }
@@ -196,10 +290,28 @@ impl Player {
             }
             Happening::Stall(which) => self.watched.stall(STALLS[*which]),
             Happening::Restart => {
-                self.watched.ticket.driver.restart().map_err(|error| error.to_string())?;
+                self.watched
+                    .ticket
+                    .driver
+                    .restart()
+                    .map_err(|error| error.to_string())?;
             }
-            Happening::GrowLong => {
-                self.grows_long = true;
+            Happening::GrowLong => self.grows_long = true,
+            Happening::Script(activity, which) => {
+                self.scripts.entry(activity).or_default().push_back(*which);
+            }
+            // These are tasks of their own; what stands before them in the same task is played before them.
+            Happening::Settle | Happening::Until(_) | Happening::Help => {
+                if !happens.is_empty() {
+                    self.watched.deliver(std::mem::take(happens))?;
+                }
+                match happening {
+                    Happening::Until(activity) => self.settle(Some(activity))?,
+                    Happening::Help if self.watched.is_running() => {
+                        self.help()?;
+                    }
+                    _ => self.settle(None)?,
+                }
             }
         }
         Ok(())
@@ -210,20 +322,36 @@ impl Player {
         let activity = &self.watched.ticket.driver.server().activities[&seq];
         let (name, is_finite) = (activity.name.clone(), activity.retries.maximum_attempts > 0);
         let input = activity.input.first().cloned().unwrap_or_default();
-        let Luck::Other(which) = luck else {
-            return self.watched.end_well(seq);
+        let scripted = self
+            .scripts
+            .get_mut(name.as_str())
+            .and_then(VecDeque::pop_front);
+        let which = match (scripted, luck) {
+            (Some(which), _) | (None, Luck::Other(which)) => which,
+            (None, Luck::Good) => return self.watched.end_well(seq),
         };
-        let spent = Spent { usage: usage(5), agent_seconds: 30 };
+        let spent = Spent {
+            usage: usage(5),
+            agent_seconds: 30,
+        };
         let failed = |kind: &str, spent: Spent| {
             Some(ActivityOutcome::failed_with(kind, "chance", true, &spent))
         };
         let outcome = match (name.as_str(), which % 4) {
             ("fetch_ticket", 0) => failed(kind::TICKET_NOT_FOUND, Spent::default()),
-            ("plan", 0 | 1) => failed(kind::PLAN_INVALID, Spent { agent_seconds: 0, ..spent }),
+            ("plan", 0 | 1) => failed(
+                kind::PLAN_INVALID,
+                Spent {
+                    agent_seconds: 0,
+                    ..spent
+                },
+            ),
             ("open_gate", 0) => failed(kind::POLICY_INVALID, Spent::default()),
             ("check_base", 0..=2) => {
                 let check: CheckBase = value(&input).map_err(|error| error.to_string())?;
-                Some(ActivityOutcome::completed(&self.watched.ticket.world.changed_base(&check)))
+                Some(ActivityOutcome::completed(
+                    &self.watched.ticket.world.changed_base(&check),
+                ))
             }
             ("run_agent", 0) => failed(kind::AGENT_TIMEOUT, spent),
             ("run_agent", which) => {
@@ -237,18 +365,26 @@ impl Player {
                         first: path,
                         reason: "needed".to_owned(),
                     },
-                    2 => AgentResult::OutOfScope { paths: object(&path), count: 1, first: path },
+                    2 => AgentResult::OutOfScope {
+                        paths: object(&path),
+                        count: 1,
+                        first: path,
+                    },
                     _ => AgentResult::NoChanges,
                 };
-                Some(ActivityOutcome::completed(&self.watched.ticket.world.agent_run(result)))
+                Some(ActivityOutcome::completed(
+                    &self.watched.ticket.world.agent_run(result),
+                ))
             }
             ("run_qa", 0..=2) => Some(ActivityOutcome::completed(&qa(false))),
             ("merge_pull_request", _) => Some(ActivityOutcome::completed(&MergeResult::Refused {
                 reason: "a conflict".to_owned(),
             })),
-            ("close_pull_request", 0 | 1) => Some(ActivityOutcome::completed(&CloseResult::Merged {
-                commit: "feed".to_owned(),
-            })),
+            ("close_pull_request", 0 | 1) => {
+                Some(ActivityOutcome::completed(&CloseResult::Merged {
+                    commit: "feed".to_owned(),
+                }))
+            }
             _ => None,
         };
         // Everything that is not tried for ever can fail.
@@ -280,12 +416,21 @@ fn message(
         Proof::Forged => Some("forged".to_owned()),
     };
     match happening {
-        Happening::Decide { aim, verdict, by, proof, via } => {
+        Happening::Decide {
+            aim,
+            verdict,
+            by,
+            proof,
+            via,
+        } => {
             let (gate, revision) = open.unwrap_or((Gate::Spec, spec(1).revision));
             let others = [Gate::Spec, Gate::Scope, Gate::Pr];
             let (gate, revision) = match aim {
                 Aim::Right => (gate, revision),
-                Aim::Prefix => (gate, revision[..8 + usize::from(revision.as_bytes()[0] % 9)].to_uppercase()),
+                Aim::Prefix => (
+                    gate,
+                    revision[..8 + usize::from(revision.as_bytes()[0] % 9)].to_uppercase(),
+                ),
                 Aim::Earlier(which) if !asked.is_empty() => {
                     asked[usize::from(*which) % asked.len()].clone()
                 }
@@ -305,7 +450,14 @@ fn message(
             };
             Some((What::Decision(decision), *via != Via::Update))
         }
-        Happening::Command { action, from, more, by, proof, via } => {
+        Happening::Command {
+            action,
+            from,
+            more,
+            by,
+            proof,
+            via,
+        } => {
             let mut command = Command {
                 id: (*via != Via::Typed).then_some(id),
                 action: *action,

@@ -23,6 +23,15 @@ use crate::{
 /// So many lives take about half a minute on one core. `PROPTEST_CASES` asks for more, or for fewer.
 const CASES: u32 = 1500;
 
+/// Rows that the table allows and no ticket takes: what follows a merge is tried until it succeeds, whoever cancels; and a
+/// parked ticket does nothing that could fail.
+const NEVER: &[(State, State)] = &[
+    (State::QaFailed, State::Error),
+    (State::Merged, State::Error),
+    (State::Merged, State::Cancelled),
+    (State::Error, State::Merged),
+];
+
 /// How often each transition was taken.
 type Taken = BTreeMap<(State, State), u64>;
 
@@ -34,7 +43,9 @@ fn count(taken: &mut Taken, path: &[model::Step]) {
 
 /// Every transition that the table allows, those to ERROR and CANCELLED included.
 fn table() -> Vec<(State, State)> {
-    let pairs = State::ALL.into_iter().flat_map(|from| State::ALL.map(|to| (from, to)));
+    let pairs = State::ALL
+        .into_iter()
+        .flat_map(|from| State::ALL.map(|to| (from, to)));
     pairs.filter(|(from, to)| from.may_go_to(*to)).collect()
 }
 
@@ -44,7 +55,9 @@ fn one(life: &Life) -> Result<Vec<model::Step>, TestCaseError> {
         Ok(()) => Ok(played.path),
         Err(error) => {
             let story = played.story.join("\n");
-            Err(TestCaseError::fail(format!("{error}\nwhat happened:\n{story}")))
+            Err(TestCaseError::fail(format!(
+                "{error}\nwhat happened:\n{story}"
+            )))
         }
     }
 }
@@ -76,15 +89,25 @@ fn any_life_is_as_the_model_says() {
     }
     let mut taken = taken.lock().expect("one thread");
     let took = began.elapsed().as_secs_f64();
-    println!("{cases} lives in {took:.1} s: {:.0} a second", f64::from(cases) / took);
+    println!(
+        "{cases} lives in {took:.1} s: {:.0} a second",
+        f64::from(cases) / took
+    );
     for life in directed::lives() {
-        count(&mut taken, &one(&life).unwrap_or_else(|error| panic!("{life:?}: {error}")));
+        count(
+            &mut taken,
+            &one(&life).unwrap_or_else(|error| panic!("{life:?}: {error}")),
+        );
     }
     for (from, to) in table() {
-        println!("{:>8} {from} -> {to}", taken.get(&(from, to)).copied().unwrap_or(0));
+        println!(
+            "{:>8} {from} -> {to}",
+            taken.get(&(from, to)).copied().unwrap_or(0)
+        );
     }
-    let never: Vec<_> = table().into_iter().filter(|row| !taken.contains_key(row)).collect();
-    assert!(never.is_empty(), "never taken: {never:?}");
+    let rows = table().into_iter();
+    let never: Vec<_> = rows.filter(|row| !taken.contains_key(row)).collect();
+    assert_eq!(never, NEVER, "rows of the table that no life took");
 }
 
 /// How long chance lets workers be away.

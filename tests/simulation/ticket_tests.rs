@@ -179,10 +179,7 @@ fn a_cancellation_at_a_gate_is_recorded_and_closes_the_gate() {
     let outcome = ticket.outcome().expect("a result").expect("an end");
     assert_eq!(
         (outcome.state, outcome.reason.as_str()),
-        (
-            State::Cancelled,
-            "cancelled in Temporal: no longer needed"
-        )
+        (State::Cancelled, "cancelled in Temporal: no longer needed")
     );
     assert_eq!(ticket.recorded().last(), Some(&State::Cancelled));
     assert_eq!(closings(&ticket), [GateClosing::Cancelled]);

@@ -81,12 +81,19 @@ impl Watched {
         let now = self.ticket.driver.server().now;
         self.model.now = now;
         self.model.is_long = self.ticket.driver.history.continue_as_new_suggested;
-        let story: Vec<_> = happenings.iter().map(|happens| self.tell(happens)).collect();
-        self.story.push(format!("{now} {}: {}", self.model.state, story.join("; ")));
+        let story: Vec<_> = happenings
+            .iter()
+            .map(|happens| self.tell(happens))
+            .collect();
+        self.story
+            .push(format!("{now} {}: {}", self.model.state, story.join("; ")));
         let timers = self.ticket.driver.server().timers.values();
         let is_timer_due = timers.filter(|timer| timer.due <= now).count() > 0;
         let arrivals = self.tell_of_people(&happenings)?;
-        if happenings.iter().any(|happens| matches!(happens, Happens::Cancelled)) {
+        if happenings
+            .iter()
+            .any(|happens| matches!(happens, Happens::Cancelled))
+        {
             self.model.is_cancelled()?;
         }
         let ended: Vec<_> = happenings
@@ -100,7 +107,13 @@ impl Watched {
             })
             .collect();
         let is_about_people = |name: &str| {
-            ["admit_decision", "admit_command", "record_decision", "record_command"].contains(&name)
+            [
+                "admit_decision",
+                "admit_command",
+                "record_decision",
+                "record_command",
+            ]
+            .contains(&name)
         };
         for (name, outcome) in ended.iter().filter(|(name, _)| !is_about_people(name)) {
             self.model.ends(name, end(outcome)?)?;
@@ -115,7 +128,8 @@ impl Watched {
         for (name, outcome) in ended.iter().filter(|(name, _)| is_about_people(name)) {
             match (name.starts_with("admit"), end(outcome)?) {
                 (true, End::Well(result)) => {
-                    self.model.admitted(&value::<Admission>(&result).map_err(text)?)?;
+                    self.model
+                        .admitted(&value::<Admission>(&result).map_err(text)?)?;
                 }
                 _ => self.model.put_on_record()?,
             }
@@ -127,13 +141,33 @@ impl Watched {
 
     fn tell(&self, happens: &Happens) -> String {
         match happens {
-            Happens::Sent { what: What::Decision(decision), by_signal } => {
-                let Decision { id, gate, revision, decision, by, .. } = decision;
+            Happens::Sent {
+                what: What::Decision(decision),
+                by_signal,
+            } => {
+                let Decision {
+                    id,
+                    gate,
+                    revision,
+                    decision,
+                    by,
+                    ..
+                } = decision;
                 let short: String = revision.chars().take(8).collect();
                 format!("{by} {decision} {gate} {short} id {id:?} signal {by_signal}")
             }
-            Happens::Sent { what: What::Command(command), by_signal } => {
-                let Command { id, action, from, seconds, by, .. } = command;
+            Happens::Sent {
+                what: What::Command(command),
+                by_signal,
+            } => {
+                let Command {
+                    id,
+                    action,
+                    from,
+                    seconds,
+                    by,
+                    ..
+                } = command;
                 format!("{by} {action} {from:?} {seconds:?} id {id:?} signal {by_signal}")
             }
             Happens::Noise(_) => "noise".to_owned(),
@@ -158,7 +192,9 @@ impl Watched {
         }
         let arrivals = self.model.arrive(&sent).into_iter().zip(sent);
         let updates = arrivals.filter(|(_, (_, by_signal))| !by_signal);
-        let arrivals = updates.map(|(arrival, (what, _))| (what, arrival)).collect();
+        let arrivals = updates
+            .map(|(arrival, (what, _))| (what, arrival))
+            .collect();
         Ok(arrivals)
     }
 
@@ -166,7 +202,11 @@ impl Watched {
     fn check(&mut self, happenings: &[Happens], arrivals: &[(What, Arrival)]) -> Checked {
         self.check_calls()?;
         if let Some(Outcome::ContinuedAsNew(next)) = &self.ticket.driver.server().outcome {
-            let carried: usize = next.arguments.iter().map(|payload| payload.data.len()).sum();
+            let carried: usize = next
+                .arguments
+                .iter()
+                .map(|payload| payload.data.len())
+                .sum();
             if carried > MOST_CARRIED {
                 return Err(format!("{carried} bytes are carried over"));
             }
@@ -223,12 +263,18 @@ impl Watched {
         for (what, arrival) in arrivals {
             let id = what.id().unwrap_or_default();
             match arrival {
-                Arrival::Refused(reasons) => match self.ticket.driver.server().answer(&id.to_string()) {
-                    Some(UpdateAnswer::Rejected(failure)) => {
-                        check_refusal(Some(&failure.message), reasons)?;
+                Arrival::Refused(reasons) => {
+                    match self.ticket.driver.server().answer(&id.to_string()) {
+                        Some(UpdateAnswer::Rejected(failure)) => {
+                            check_refusal(Some(&failure.message), reasons)?;
+                        }
+                        other => {
+                            return Err(format!(
+                                "{what:?} was to be refused for {reasons:?}, not {other:?}"
+                            ));
+                        }
                     }
-                    other => return Err(format!("{what:?} was to be refused for {reasons:?}, not {other:?}")),
-                },
+                }
                 Arrival::Known | Arrival::Taken => self.updates.push((id, what.clone())),
             }
         }
@@ -248,7 +294,9 @@ impl Watched {
                     }
                 },
                 other => {
-                    return Err(format!("{what:?}, settled: {is_settled}, is answered with {other:?}"));
+                    return Err(format!(
+                        "{what:?}, settled: {is_settled}, is answered with {other:?}"
+                    ));
                 }
             }
         }
@@ -262,7 +310,11 @@ impl Watched {
         if server.outcome.is_some() {
             return self.check_end();
         }
-        let mut running: Vec<_> = server.activities.values().map(|one| one.name.as_str()).collect();
+        let mut running: Vec<_> = server
+            .activities
+            .values()
+            .map(|one| one.name.as_str())
+            .collect();
         running.sort_unstable();
         let expected = self.model.running();
         if running != expected {
@@ -272,10 +324,16 @@ impl Watched {
         let fits = match self.model.timer() {
             None => timers.is_empty(),
             // One that is due already fires at once.
-            Some(at) => timers.len() == 1 && (timers[0] == at || (at <= server.now && timers[0] <= server.now)),
+            Some(at) => {
+                timers.len() == 1
+                    && (timers[0] == at || (at <= server.now && timers[0] <= server.now))
+            }
         };
         if !fits {
-            return Err(format!("the timers are {timers:?}, not {:?}", self.model.timer()));
+            return Err(format!(
+                "the timers are {timers:?}, not {:?}",
+                self.model.timer()
+            ));
         }
         if self.model.has_ended() {
             return Err("the workflow goes on after its end".to_owned());
@@ -287,15 +345,24 @@ impl Watched {
     fn check_end(&mut self) -> Checked {
         let server = self.ticket.driver.server();
         if !self.model.has_ended() {
-            return Err(format!("the workflow ended, but {:?} is to be done", self.model.running()));
+            return Err(format!(
+                "the workflow ended, but {:?} is to be done",
+                self.model.running()
+            ));
         }
         if !server.activities.is_empty() || !server.timers.is_empty() {
-            return Err(format!("left running: {:?} {:?}", server.activities, server.timers));
+            return Err(format!(
+                "left running: {:?} {:?}",
+                server.activities, server.timers
+            ));
         }
         let outcome: Option<TicketOutcome> = self.ticket.outcome().map_err(text)?;
         let outcome = outcome.ok_or("no outcome")?;
         if outcome.state != self.model.state || !outcome.state.is_end() {
-            return Err(format!("it ended as {outcome:?}, not as {}", self.model.state));
+            return Err(format!(
+                "it ended as {outcome:?}, not as {}",
+                self.model.state
+            ));
         }
         if self.model.recorded() != self.model.path.len() {
             return Err("a transition was not recorded".to_owned());
@@ -323,15 +390,6 @@ impl Watched {
         self.ticket.driver.stall(time);
     }
 
-    /// Carries activities out, the oldest first, until none is left.
-    pub fn settle(&mut self) -> Checked {
-        while let Some(seq) = self.oldest() {
-            let happens = self.end_well(seq)?;
-            self.deliver(vec![happens])?;
-        }
-        Ok(())
-    }
-
     /// A pending activity ends well.
     pub fn end_well(&mut self, seq: u32) -> Checked<Happens> {
         match self.ticket.carry_out(seq).map_err(text)? {
@@ -339,23 +397,24 @@ impl Watched {
             other => Err(format!("{other:?} is no end")),
         }
     }
-
-    fn oldest(&self) -> Option<u32> {
-        let oldest = self.ticket.driver.server().activities.keys().next();
-        oldest.copied().filter(|_| self.is_running())
-    }
 }
 
 fn event(happens: &Happens) -> Event {
     match happens {
-        Happens::Sent { what: What::Decision(decision), by_signal } => match by_signal {
+        Happens::Sent {
+            what: What::Decision(decision),
+            by_signal,
+        } => match by_signal {
             true => Event::signal("decide", decision),
             false => {
                 let id = decision.id.unwrap_or_default();
                 Event::update(&id.to_string(), "decide", decision)
             }
         },
-        Happens::Sent { what: What::Command(command), by_signal } => match by_signal {
+        Happens::Sent {
+            what: What::Command(command),
+            by_signal,
+        } => match by_signal {
             true => Event::signal("command", command),
             false => {
                 let id = command.id.unwrap_or_default();
@@ -375,7 +434,10 @@ fn end(outcome: &ActivityOutcome) -> Checked<End> {
         ActivityOutcome::Failed(failure) => {
             let info = failure.maybe_application_failure();
             let info = info.ok_or("a failure of another kind")?;
-            let details = info.details.as_ref().and_then(|details| details.payloads.first());
+            let details = info
+                .details
+                .as_ref()
+                .and_then(|details| details.payloads.first());
             let spent = details.map(value::<Spent>).transpose().map_err(text)?;
             End::Badly(info.r#type.clone(), spent.unwrap_or_default())
         }

@@ -93,7 +93,11 @@ impl Model {
             _ => Ok(()),
         };
         // The planner sees every earlier SPEC and comment, each by two references.
-        let revised = if activity == "plan" { self.revised.len() } else { 0 };
+        let revised = if activity == "plan" {
+            self.revised.len()
+        } else {
+            0
+        };
         let bytes = input.data.len();
         if bytes > MOST_BYTES + revised * BYTES_OF_REVISION {
             return Err(format!("{activity} is asked with {bytes} bytes"));
@@ -149,20 +153,31 @@ impl Model {
 
     fn check_plan(&mut self, plan: &PlanInput) -> Checked {
         self.check_key(&plan.key)?;
-        same("the money left", &plan.cost_left_micro_usd, &self.planning_money_left())?;
+        same(
+            "the money left",
+            &plan.cost_left_micro_usd,
+            &self.planning_money_left(),
+        )?;
         same("what was revised", &plan.revised, &self.revised)?;
         same("the policy", &plan.pinned.effective, &self.policy)
     }
 
     fn check_open_gate(&mut self, request: &OpenGateRequest) -> Checked {
-        let head = self.pull_request.as_ref().map(|request| request.head_commit.clone());
+        let head = self
+            .pull_request
+            .as_ref()
+            .map(|request| request.head_commit.clone());
         let (gate, revision, policy) = match self.state {
             State::AwaitingSpecApproval => {
                 let revision = self.spec.as_ref().map(|spec| spec.revision.clone());
                 (Gate::Spec, revision, &self.policy.spec_gate)
             }
             State::AwaitingScopeApproval => {
-                let revision = self.work.request.as_ref().map(|(_, revision)| revision.clone());
+                let revision = self
+                    .work
+                    .request
+                    .as_ref()
+                    .map(|(_, revision)| revision.clone());
                 (Gate::Scope, revision, &self.policy.scope_gate)
             }
             _ => {
@@ -173,7 +188,11 @@ impl Model {
         same("the gate", &request.gate, &gate)?;
         same("the revision", &Some(request.revision.clone()), &revision)?;
         same("the policy", &request.policy, policy)?;
-        same("the reporter", &Some(request.reporter.clone()), &self.reporter)?;
+        same(
+            "the reporter",
+            &Some(request.reporter.clone()),
+            &self.reporter,
+        )?;
         let change = self.base_change.clone().filter(|_| gate == Gate::Spec);
         same("the change of the base", &request.base_change, &change)?;
         same("the time", &request.opened_at, &self.now)
@@ -188,7 +207,10 @@ impl Model {
 
     fn check_reminder(&mut self, reminder: &Remind) -> Checked {
         let gate = self.gate.as_ref().ok_or("no gate is open")?;
-        let planned = self.reminded.checked_sub(1).and_then(|last| gate.reminders.get(last));
+        let planned = self
+            .reminded
+            .checked_sub(1)
+            .and_then(|last| gate.reminders.get(last));
         same("the time planned", &Some(&reminder.planned_at), &planned)?;
         same("the gate", &reminder.gate.approval_id, &gate.approval_id)?;
         match reminder.planned_at <= self.now {
@@ -199,14 +221,21 @@ impl Model {
 
     /// Nothing is done for a SPEC but what people approved, byte for byte.
     fn check_approval(&self, revision: &str) -> Checked {
-        let approved = self.approval.as_ref().map(|approval| approval.revision.as_str());
+        let approved = self
+            .approval
+            .as_ref()
+            .map(|approval| approval.revision.as_str());
         same("the approved revision", &approved, &Some(revision))
     }
 
     fn check_workspace(&mut self, prepare: &PrepareWorkspace) -> Checked {
         self.check_approval(&prepare.spec.revision)?;
         let base = prepare.spec.base_commit.clone();
-        same("the commit", &prepare.start_commit, &self.head.clone().unwrap_or(base))
+        same(
+            "the commit",
+            &prepare.start_commit,
+            &self.head.clone().unwrap_or(base),
+        )
     }
 
     fn check_agent(&mut self, run: &RunAgent) -> Checked {
@@ -215,19 +244,29 @@ impl Model {
         same("what was granted", &run.grants, &self.grants)?;
         same("the time", &run.seconds, &self.seconds_left())?;
         same("the tokens left", &run.tokens_left, &self.tokens_left())?;
-        same("the money left", &run.cost_left_micro_usd, &self.money_left())?;
+        same(
+            "the money left",
+            &run.cost_left_micro_usd,
+            &self.money_left(),
+        )?;
         let allowed = self.budget().scope_requests;
         let requests = allowed.saturating_sub(self.rounds.scope_requests);
         same("the requests left", &run.scope_requests_left, &requests)?;
         let base = run.spec.base_commit.clone();
-        same("the parent", &run.parent_commit, &self.head.clone().unwrap_or(base))?;
+        same(
+            "the parent",
+            &run.parent_commit,
+            &self.head.clone().unwrap_or(base),
+        )?;
         let task = match (&self.work.answer, &self.work.mend) {
             (Some((request, granted, comments)), _) => AgentTask::ScopeAnswered {
                 request: request.clone(),
                 granted: *granted,
                 comments: comments.clone(),
             },
-            (None, Some(paths)) => AgentTask::MendScope { paths: paths.clone() },
+            (None, Some(paths)) => AgentTask::MendScope {
+                paths: paths.clone(),
+            },
             (None, None) => self.work.task.clone(),
         };
         same("the task", &run.task, &task)?;
@@ -242,7 +281,11 @@ impl Model {
         self.check_approval(&publish.spec.revision)?;
         let passed = self.qa.as_ref().filter(|(_, passed, _)| *passed);
         let passed = passed.map(|(commit, ..)| commit.clone());
-        same("the commit that passed QA", &Some(publish.commit.clone()), &passed)?;
+        same(
+            "the commit that passed QA",
+            &Some(publish.commit.clone()),
+            &passed,
+        )?;
         same("the head", &Some(publish.commit.clone()), &self.head)?;
         same("what was granted", &publish.grants, &self.grants)
     }
@@ -259,7 +302,11 @@ impl Model {
         let gate = self.gate.as_ref().ok_or("no gate is open")?;
         let revision = pull_request_revision(&merge.pull_request.head_commit);
         same("the revision approved", &gate.revision, &revision)?;
-        same("the head", &Some(merge.pull_request.head_commit.clone()), &self.head)?;
+        same(
+            "the head",
+            &Some(merge.pull_request.head_commit.clone()),
+            &self.head,
+        )?;
         let answer = self.answer.as_ref().ok_or("nobody approved")?;
         let needed = self.policy.pr_gate.approvals as usize;
         same_people(Some(&merge.by), Some(&answer.by.join(", ")))?;
@@ -273,9 +320,10 @@ impl Model {
         self.check_key(&comment.key)?;
         let fits = match &comment.event {
             TicketEvent::Started => self.state == State::Planning,
-            TicketEvent::SpecReady { revision, .. } => {
-                self.gate.as_ref().is_some_and(|gate| gate.revision == *revision)
-            }
+            TicketEvent::SpecReady { revision, .. } => self
+                .gate
+                .as_ref()
+                .is_some_and(|gate| gate.revision == *revision),
             TicketEvent::ScopeRequested { .. } => self.state == State::AwaitingScopeApproval,
             TicketEvent::PullRequestReady { .. } => self.state == State::AwaitingPrApproval,
             TicketEvent::PullRequestClosed { .. } => self.state == State::PrClosed,
@@ -288,15 +336,29 @@ impl Model {
         };
         match fits {
             true => Ok(()),
-            false => Err(format!("{:?} is told while the ticket is {}", comment.event, self.state)),
+            false => Err(format!(
+                "{:?} is told while the ticket is {}",
+                comment.event, self.state
+            )),
         }
     }
 
     fn check_command_entry(&mut self, entry: &RecordCommand) -> Checked {
-        let settled = self.settled.get(&entry.record.id).ok_or("an unknown command")?;
+        let settled = self
+            .settled
+            .get(&entry.record.id)
+            .ok_or("an unknown command")?;
         let extended = entry.extended.as_ref();
-        same("the gate extended", &extended.map(|gate| gate.approval_id), &settled.extended)?;
-        same("its deadline", &extended.map(|gate| gate.deadline), &settled.deadline.filter(|_| settled.extended.is_some()))?;
+        same(
+            "the gate extended",
+            &extended.map(|gate| gate.approval_id),
+            &settled.extended,
+        )?;
+        same(
+            "its deadline",
+            &extended.map(|gate| gate.deadline),
+            &settled.deadline.filter(|_| settled.extended.is_some()),
+        )?;
         self.check_command_outcome(&CommandOutcome {
             record: entry.record.clone(),
             goes_to: settled.goes_to,
@@ -310,7 +372,11 @@ impl Model {
     pub fn check_status(&self, status: &TicketStatus) -> Checked {
         same("the state", &status.state, &self.state)?;
         same("since when", &status.since, &self.since)?;
-        same("the number of transitions", &(status.sequence as usize), &self.path.len())?;
+        same(
+            "the number of transitions",
+            &(status.sequence as usize),
+            &self.path.len(),
+        )?;
         same("the open gate", &status.open_gate.as_ref(), &self.gate())?;
         same("the deadline", &status.deadline, &self.deadline())?;
         same("the rounds", &status.rounds, &self.rounds())?;
@@ -321,7 +387,11 @@ impl Model {
         same("unapproved", &status.unapproved, &self.unapproved)?;
         same("the usage", &status.usage, &self.usage)?;
         same("the planner's part", &status.planning_usage, &self.planning)?;
-        same("the agent's time", &status.agent_seconds, &self.agent_seconds)
+        same(
+            "the agent's time",
+            &status.agent_seconds,
+            &self.agent_seconds,
+        )
     }
 
     /// Whether something that was sent is settled and on record.

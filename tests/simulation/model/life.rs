@@ -106,7 +106,9 @@ impl Model {
     /// Somebody cancelled the ticket: whatever waits or may be broken off stops.
     pub(super) fn cancel(&mut self) -> Checked {
         match self.stage {
-            Stage::Runs(activity) if !SURELY.contains(&activity) => self.wait_is_over(Over::Cancelled),
+            Stage::Runs(activity) if !SURELY.contains(&activity) => {
+                self.wait_is_over(Over::Cancelled)
+            }
             Stage::Waits => self.wait_is_over(Over::Cancelled),
             _ => Ok(()),
         }
@@ -226,7 +228,10 @@ impl Model {
             return self.told();
         }
         if self.stage != (Stage::Runs(match_name(activity)?)) {
-            return Err(format!("{activity} ended, but {:?} is to be done", self.stage));
+            return Err(format!(
+                "{activity} ended, but {:?} is to be done",
+                self.stage
+            ));
         }
         let result = match end {
             End::Well(result) => result,
@@ -246,7 +251,13 @@ impl Model {
             }
             ("plan", _) => {
                 let planned: Planned = read(&result)?;
-                self.spend(&Spent { usage: planned.usage, agent_seconds: 0 }, true);
+                self.spend(
+                    &Spent {
+                        usage: planned.usage,
+                        agent_seconds: 0,
+                    },
+                    true,
+                );
                 self.spec = Some(planned.spec);
                 self.go(State::AwaitingSpecApproval, SYSTEM)
             }
@@ -350,7 +361,10 @@ impl Model {
     }
 
     fn agent_ran(&mut self, run: AgentRun) -> Checked {
-        let spent = Spent { usage: run.usage, agent_seconds: run.seconds };
+        let spent = Spent {
+            usage: run.usage,
+            agent_seconds: run.seconds,
+        };
         self.spend(&spent, false);
         self.work.seconds += run.seconds;
         self.work.answer = None;
@@ -368,7 +382,9 @@ impl Model {
                 Some(_) => self.park(State::Error, kind::OUT_OF_SCOPE),
             },
             AgentResult::NoChanges => self.park(State::Error, kind::NO_CHANGES),
-            AgentResult::ScopeRequested { request, revision, .. } => {
+            AgentResult::ScopeRequested {
+                request, revision, ..
+            } => {
                 self.rounds.scope_requests += 1;
                 if self.rounds.scope_requests > self.budget().scope_requests {
                     return self.park(State::Error, kind::BUDGET);
@@ -406,7 +422,10 @@ impl Model {
         match (self.state, verdict) {
             (State::AwaitingSpecApproval, Verdict::Approve) => {
                 let revision = self.spec.as_ref().ok_or("no SPEC")?.revision.clone();
-                self.approval = Some(Approval { revision, by: by.clone() });
+                self.approval = Some(Approval {
+                    revision,
+                    by: by.clone(),
+                });
                 self.go(State::SpecApproved, &by)
             }
             (State::AwaitingSpecApproval, Verdict::Revise) => {

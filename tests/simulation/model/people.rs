@@ -105,7 +105,11 @@ impl Model {
     }
 
     fn knows(&self, id: Option<Uuid>) -> bool {
-        let is_pending = |id| self.inbox.iter().any(|message| message.id == id && !message.is_typed);
+        let is_pending = |id| {
+            self.inbox
+                .iter()
+                .any(|message| message.id == id && !message.is_typed)
+        };
         id.is_some_and(|id| self.settled.contains_key(&id) || is_pending(id))
     }
 
@@ -128,7 +132,11 @@ impl Model {
         if self.knows(id) {
             return Arrival::Known;
         }
-        let refused = if by_signal { self.reasons(what, true) } else { Vec::new() };
+        let refused = if by_signal {
+            self.reasons(what, true)
+        } else {
+            Vec::new()
+        };
         self.inbox.push_back(Message {
             id: id.unwrap_or_default(),
             what: what.clone(),
@@ -285,7 +293,10 @@ impl Model {
             && record.by == decision.by
             && record.at == settled.message.at
             && record.proven == settled.proven
-            && settled.revision.as_ref().is_none_or(|whole| *whole == record.revision);
+            && settled
+                .revision
+                .as_ref()
+                .is_none_or(|whole| *whole == record.revision);
         if !same {
             return Err(format!("{record:?} is not {settled:?}"));
         }
@@ -326,6 +337,8 @@ impl Model {
 
     /// Whether this person approved at the open gate already.
     pub(super) fn has_approved(&self, by: &str) -> bool {
-        self.approved_by.iter().any(|earlier| person(earlier) == person(by))
+        self.approved_by
+            .iter()
+            .any(|earlier| person(earlier) == person(by))
     }
 }

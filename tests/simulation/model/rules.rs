@@ -101,11 +101,15 @@ impl Reason {
 pub fn check_refusal(said: Option<&str>, reasons: &[Reason]) -> Checked {
     match said {
         None if reasons.is_empty() => Ok(()),
-        None => Err(format!("it counted, but there are reasons against it: {reasons:?}")),
+        None => Err(format!(
+            "it counted, but there are reasons against it: {reasons:?}"
+        )),
         Some(text) if reasons.is_empty() => Err(format!("refused for no reason: {text}")),
         Some(text) => match Reason::of(text) {
             Some(reason) if reasons.contains(&reason) => Ok(()),
-            class => Err(format!("refused as {class:?} ({text}), not for {reasons:?}")),
+            class => Err(format!(
+                "refused as {class:?} ({text}), not for {reasons:?}"
+            )),
         },
     }
 }
@@ -131,7 +135,14 @@ impl Model {
     }
 
     fn decision_reasons(&self, decision: &Decision) -> Vec<Reason> {
-        let Decision { gate, revision, decision: verdict, by, comments, .. } = decision;
+        let Decision {
+            gate,
+            revision,
+            decision: verdict,
+            by,
+            comments,
+            ..
+        } = decision;
         let text = comments.as_deref().unwrap_or_default();
         let is_malformed = by.trim().is_empty()
             || by.len() > 254
@@ -166,7 +177,15 @@ impl Model {
     }
 
     fn command_reasons(&self, command: &Command) -> Vec<Reason> {
-        let Command { action, from, raise, seconds, by, reason, .. } = command;
+        let Command {
+            action,
+            from,
+            raise,
+            seconds,
+            by,
+            reason,
+            ..
+        } = command;
         let right_seconds = match action {
             Action::Extend => seconds.is_some_and(|n| (1..=MAXIMUM_WAIT_SECONDS).contains(&n)),
             _ => seconds.is_none(),
@@ -179,12 +198,18 @@ impl Model {
         let mut reasons = Vec::new();
         let mut holds = |reason, holds: bool| reasons.extend(holds.then_some(reason));
         holds(Reason::Malformed, is_malformed);
-        holds(Reason::Over, self.cancelled.is_some() || self.state.is_end());
+        holds(
+            Reason::Over,
+            self.cancelled.is_some() || self.state.is_end(),
+        );
         holds(Reason::Busy, self.order.is_some());
         match action {
             Action::Retry => {
                 holds(Reason::State, !self.state.is_parked());
-                holds(Reason::From, self.state.is_parked() && self.retry_target(*from).is_none());
+                holds(
+                    Reason::From,
+                    self.state.is_parked() && self.retry_target(*from).is_none(),
+                );
             }
             Action::Abandon => holds(Reason::State, !self.state.is_parked()),
             Action::Reopen => {
@@ -202,7 +227,10 @@ impl Model {
                 holds(Reason::TooLong, is_too_long);
             }
             Action::Cancel => {
-                let approved = self.answer.as_ref().is_some_and(|answer| answer.verdict == Verdict::Approve);
+                let approved = self
+                    .answer
+                    .as_ref()
+                    .is_some_and(|answer| answer.verdict == Verdict::Approve);
                 let is_merging = self.state == State::AwaitingPrApproval && approved;
                 holds(Reason::State, self.state == State::Merged || is_merging);
             }
