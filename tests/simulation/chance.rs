@@ -70,6 +70,8 @@ pub enum Happening {
     Settle,
     /// The same until this activity is pending.
     Until(&'static str),
+    /// This activity ends well.
+    EndOf(&'static str),
     /// The next end of this activity is another than the good one.
     Script(&'static str, u8),
     /// People do what takes the ticket on: approve, retry, reopen.

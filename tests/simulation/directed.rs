@@ -89,13 +89,13 @@ pub fn lives() -> Vec<Life> {
     ]
 }
 
-fn join(mut first: Vec<Happening>, then: Vec<Happening>) -> Vec<Happening> {
+pub fn join(mut first: Vec<Happening>, then: Vec<Happening>) -> Vec<Happening> {
     first.extend(then);
     first
 }
 
 /// One happening after the other, each in a task of its own, then silence.
-fn life(happenings: Vec<Happening>) -> Life {
+pub fn life(happenings: Vec<Happening>) -> Life {
     Life {
         policy: InstallationPolicy {
             ..input().installation_policy
@@ -108,8 +108,12 @@ fn life(happenings: Vec<Happening>) -> Life {
 }
 
 fn retry(from: Option<State>) -> Happening {
+    command(Action::Retry, from)
+}
+
+pub fn command(action: Action, from: Option<State>) -> Happening {
     Command {
-        action: Action::Retry,
+        action,
         from: from.map_or(From::Failed, From::State),
         more: Extra::Nothing,
         by: ANN,
@@ -118,7 +122,7 @@ fn retry(from: Option<State>) -> Happening {
     }
 }
 
-fn decide(verdict: Verdict) -> Happening {
+pub fn decide(verdict: Verdict) -> Happening {
     Decide {
         aim: Aim::Right,
         verdict,

@@ -60,6 +60,7 @@ mod directed;
 mod driver;
 mod error;
 mod events;
+mod findings;
 mod instance;
 mod model;
 mod player;

@@ -297,6 +297,13 @@ impl Player {
                     .map_err(|error| error.to_string())?;
             }
             Happening::GrowLong => self.grows_long = true,
+            Happening::EndOf(activity) => {
+                let server = self.watched.ticket.driver.server();
+                let mut pending = server.activities.iter();
+                let found = pending.find(|(_, one)| one.name == *activity);
+                let (seq, _) = found.ok_or_else(|| format!("{activity} does not run"))?;
+                happens.push(self.end(*seq, Luck::Good)?);
+            }
             Happening::Script(activity, which) => {
                 self.scripts.entry(activity).or_default().push_back(*which);
             }
