@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// So many lives take about half a minute on one core. `PROPTEST_CASES` asks for more, or for fewer.
-const CASES: u32 = 1500;
+const CASES: u32 = 300;
 
 /// Rows that the table allows and no ticket takes: what follows a merge is tried until it succeeds, whoever cancels; and a
 /// parked ticket does nothing that could fail.
@@ -71,7 +71,7 @@ fn any_life_is_as_the_model_says() {
     let config = ProptestConfig {
         cases,
         failure_persistence: None,
-        max_shrink_iters: 300,
+        max_shrink_iters: 2_000,
         ..ProptestConfig::default()
     };
     let taken = Arc::new(Mutex::new(Taken::new()));

@@ -134,6 +134,7 @@ impl Watched {
                 _ => self.model.put_on_record()?,
             }
         }
+        self.model.task_ends()?;
         let events: Vec<_> = happenings.iter().map(event).collect();
         self.ticket.driver.deliver(events).map_err(text)?;
         self.check(&happenings, &arrivals)

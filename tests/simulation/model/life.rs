@@ -88,7 +88,8 @@ impl Model {
     /// The ticket's own work goes on with this activity, unless the ticket was cancelled.
     pub(super) fn call(&mut self, activity: &'static str) -> Checked {
         if self.is_stopping && !SURELY.contains(&activity) {
-            return self.give_up();
+            self.stage = Stage::Breaks;
+            return Ok(());
         }
         self.stage = Stage::Runs(activity);
         Ok(())
@@ -107,9 +108,18 @@ impl Model {
     pub(super) fn cancel(&mut self) -> Checked {
         match self.stage {
             Stage::Runs(activity) if !SURELY.contains(&activity) => {
-                self.wait_is_over(Over::Cancelled)
+                self.stage = Stage::Breaks;
+                Ok(())
             }
             Stage::Waits => self.wait_is_over(Over::Cancelled),
+            _ => Ok(()),
+        }
+    }
+
+    /// The workflow task ends: what was broken off in it has ended by now.
+    pub fn task_ends(&mut self) -> Checked {
+        match self.stage {
+            Stage::Breaks => self.wait_is_over(Over::Cancelled),
             _ => Ok(()),
         }
     }

@@ -63,6 +63,8 @@ pub struct Step {
 enum Stage {
     /// An activity runs.
     Runs(&'static str),
+    /// An activity is broken off, for the ticket was cancelled.
+    Breaks,
     /// People are waited for; a timer runs.
     Waits,
     /// The time is up; so many messages came before and are looked at first.
