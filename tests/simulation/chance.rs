@@ -26,6 +26,8 @@ pub struct Life {
     pub early: Vec<Happening>,
     /// What happens, by workflow task: what stands together reaches the workflow together.
     pub tasks: Vec<Vec<Happening>>,
+    /// How the steps that can come to several ends do so, in turn: every fourth number is another end than the good one.
+    pub fortune: Vec<u8>,
     /// Whether people approve, retry and reopen when nothing more happens. Otherwise time runs out.
     pub is_helped: bool,
 }
@@ -306,30 +308,25 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 /// Any life.
 pub fn life() -> impl Strategy<Value = Life> {
-    let tasks = vec(vec(happening(), 1..4), 0..160);
+    let tasks = vec(vec(happening(), 1..4), 0..120);
     let early = vec(prop_oneof![decide(), command()], 0..2);
     let cancelled = option::weighted(0.2, any::<Index>());
-    (
-        policy(),
-        option::weighted(0.3, policy()),
-        early,
-        tasks,
-        cancelled,
-        any::<bool>(),
+    let policies = (policy(), option::weighted(0.3, policy()));
+    let fortune = vec(any::<u8>(), 0..40);
+    (policies, early, tasks, cancelled, fortune, any::<bool>()).prop_map(
+        |((policy, effective), early, mut tasks, cancelled, fortune, is_helped)| {
+            if let Some(index) = cancelled.filter(|_| !tasks.is_empty()) {
+                let place = index.index(tasks.len());
+                tasks[place].push(Happening::Cancel);
+            }
+            Life {
+                policy,
+                effective,
+                early,
+                tasks,
+                fortune,
+                is_helped,
+            }
+        },
     )
-        .prop_map(
-            |(policy, effective, early, mut tasks, cancelled, is_helped)| {
-                if let Some(index) = cancelled.filter(|_| !tasks.is_empty()) {
-                    let place = index.index(tasks.len());
-                    tasks[place].push(Happening::Cancel);
-                }
-                Life {
-                    policy,
-                    effective,
-                    early,
-                    tasks,
-                    is_helped,
-                }
-            },
-        )
 }

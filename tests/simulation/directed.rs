@@ -16,9 +16,76 @@ pub fn lives() -> Vec<Life> {
     };
     vec![
         life(vec![Cancel]),
+        life(vec![Until("plan"), Cancel]),
+        life(vec![Settle, Cancel]),
+        life(vec![Script("fetch_ticket", 1), Settle, retry(None), Settle]),
+        life(vec![Script("open_gate", 0), Settle, retry(None), Settle]),
+        life(vec![Settle, Script("check_base", 0), Help, Help, Help]),
+        life(vec![
+            Settle,
+            Script("open_pull_request", 0),
+            Help,
+            retry(None),
+            Settle,
+            Help,
+        ]),
         life(join(scope(), vec![Help, Help, Help])),
         life(join(scope(), vec![Script("open_gate", 0), Help])),
         life(join(scope(), vec![Help, Cancel])),
+        // Refused, and by silence; both times the agent goes on without the file.
+        life(join(
+            scope(),
+            vec![Help, decide(Verdict::Reject), Settle, Help],
+        )),
+        life(join(scope(), vec![Help, FallDue { exactly: true }, Settle])),
+        // What was granted for a SPEC is not granted for the next one.
+        life(join(
+            scope(),
+            vec![
+                Help,
+                Script("run_qa", 3),
+                Help,
+                retry(Some(State::Planning)),
+                Help,
+                Help,
+            ],
+        )),
+        // A branch that is published is not planned anew.
+        life(vec![
+            Settle,
+            Script("open_pull_request", 0),
+            Help,
+            retry(Some(State::Planning)),
+            retry(Some(State::SpecApproved)),
+            retry(Some(State::Executing)),
+            Settle,
+            Help,
+        ]),
+        // What is being merged is not cancelled; what the forge refuses to merge is.
+        life(vec![
+            Settle,
+            Help,
+            decide(Verdict::Approve),
+            Until("merge_pull_request"),
+            command(Action::Cancel, None),
+            Settle,
+        ]),
+        life(vec![
+            Settle,
+            Help,
+            Script("merge_pull_request", 0),
+            decide(Verdict::Approve),
+            Settle,
+            command(Action::Cancel, None),
+        ]),
+        // Merged on the forge, by somebody.
+        life(vec![
+            Settle,
+            Help,
+            Script("close_pull_request", 0),
+            decide(Verdict::Reject),
+            Settle,
+        ]),
         life(join(
             qa_fails(),
             vec![retry(Some(State::Planning)), Settle, Help, Help],
@@ -101,6 +168,7 @@ pub fn life(happenings: Vec<Happening>) -> Life {
             ..input().installation_policy
         },
         effective: None,
+        fortune: Vec::new(),
         early: Vec::new(),
         tasks: happenings.into_iter().map(|one| vec![one]).collect(),
         is_helped: false,

@@ -31,6 +31,16 @@ use crate::{
 /// More timers than this in silence never end a ticket.
 const MOST_TIMERS: usize = 2000;
 
+/// Steps that can come to several ends.
+const FATEFUL: &[&str] = &[
+    "plan",
+    "check_base",
+    "run_agent",
+    "run_qa",
+    "merge_pull_request",
+    "close_pull_request",
+];
+
 /// What came of a life.
 pub struct Played {
     pub result: Checked,
@@ -51,6 +61,8 @@ struct Player {
     grows_long: bool,
     /// How the next ends of activities are not the good ones.
     scripts: BTreeMap<&'static str, VecDeque<u8>>,
+    /// See [`Life::fortune`].
+    fortune: VecDeque<u8>,
     /// How often people may still take the ticket up again.
     helps: u32,
 }
@@ -86,6 +98,7 @@ pub fn play(life: &Life) -> Played {
         ids,
         grows_long: false,
         scripts: BTreeMap::new(),
+        fortune: life.fortune.iter().copied().collect(),
         helps: 6,
     };
     player.watched.ticket.world.effective = life.effective.clone();
@@ -333,6 +346,14 @@ impl Player {
             .scripts
             .get_mut(name.as_str())
             .and_then(VecDeque::pop_front);
+        let fortune = match FATEFUL.contains(&name.as_str()) {
+            true => self.fortune.pop_front().filter(|number| number % 4 == 0),
+            false => None,
+        };
+        let luck = match (luck, fortune) {
+            (Luck::Good, Some(number)) => Luck::Other(number / 4),
+            (luck, _) => luck,
+        };
         let which = match (scripted, luck) {
             (Some(which), _) | (None, Luck::Other(which)) => which,
             (None, Luck::Good) => return self.watched.end_well(seq),

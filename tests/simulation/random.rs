@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// So many lives take about half a minute on one core. `PROPTEST_CASES` asks for more, or for fewer.
-const CASES: u32 = 300;
+const CASES: u32 = 400;
 
 /// Rows that the table allows and no ticket takes: what follows a merge is tried until it succeeds, whoever cancels; and a
 /// parked ticket does nothing that could fail.
