@@ -55,10 +55,15 @@
 //! count of history events, which a test sets in [`driver::Driver::history`]; signals that the server drops because it
 //! knows their request id.
 
+mod chance;
+mod directed;
 mod driver;
 mod error;
 mod events;
+mod findings;
 mod instance;
+mod model;
+mod player;
 mod random;
 mod recording;
 mod server;
@@ -66,4 +71,5 @@ mod ticket;
 mod ticket_tests;
 mod toy;
 mod toy_tests;
+mod watched;
 mod world;
