@@ -8,7 +8,7 @@ use sallyport_workflows::{
     policy::InstallationPolicy,
     spec::{REVIEW, SpecGate, SpecGates},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use toml::Spanned;
 
 /// The file's name, at the top of the repository.
@@ -72,13 +72,13 @@ pub struct QualityGate {
     pub timeout_seconds: u64,
 }
 
-/// Both parts of the policy, as they are pinned for one SPEC: what is stored, and what the SPEC's revision covers.
+/// The whole policy, as it is pinned for one SPEC: what is stored, and what the SPEC's revision covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// The installation's part.
-    pub installation: InstallationPolicy,
-    /// The repository's part.
+    /// What the ticket runs under: the installation's policy as the repository's section `[policy]` made it stricter.
+    pub effective: InstallationPolicy,
+    /// What else the repository says.
     pub repository: RepositoryPolicy,
 }
 
@@ -123,6 +123,9 @@ fn in_brackets(seen: &[String]) -> String {
 struct File {
     #[serde(default)]
     gates: Vec<GateEntry>,
+    /// Read by [`crate::policy_section`].
+    #[serde(default, rename = "policy")]
+    _policy: IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -217,7 +220,8 @@ fn checked(text: &str, entry: GateEntry) -> Result<QualityGate, PolicyProblem> {
     })
 }
 
-fn wrong(text: &str, start: usize, problem: &str) -> PolicyProblem {
+/// What is wrong at the byte `start` of `text`.
+pub(crate) fn wrong(text: &str, start: usize, problem: &str) -> PolicyProblem {
     let before = text.get(..start).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let quoted: String = text

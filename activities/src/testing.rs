@@ -106,7 +106,7 @@ impl House {
             timeout_seconds: 60,
         };
         let policy = Policy {
-            installation: InstallationPolicy::default(),
+            effective: InstallationPolicy::default(),
             repository: RepositoryPolicy {
                 gates: vec![gate],
                 detected: false,

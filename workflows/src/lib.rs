@@ -27,6 +27,7 @@ pub mod scope;
 pub mod search_attributes;
 pub mod spec;
 pub mod state;
+pub mod state_diagram;
 pub mod status;
 pub mod ticket;
 pub mod usage;

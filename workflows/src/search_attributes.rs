@@ -1,6 +1,6 @@
 //! The search attributes that tickets set, so that the Temporal UI and `temporal workflow list` find them.
 
-use temporalio_common::search_attributes::{SearchAttributeKey, Timestamp};
+use temporalio_common::search_attributes::{SearchAttributeKey, SearchAttributeUpdate, Timestamp};
 
 /// The state's name.
 pub const STATE: SearchAttributeKey<String> = SearchAttributeKey::keyword("SallyportState");
@@ -17,6 +17,12 @@ pub const ASSIGNEE: SearchAttributeKey<Vec<String>> =
 /// Since when the ticket waits for a person. Unset while it does not.
 pub const WAITING_SINCE: SearchAttributeKey<Timestamp> =
     SearchAttributeKey::datetime("SallyportWaitingSince");
+
+/// Takes a list's or an instant's value away. An empty list does that for both types; the SDK's own `value_unset` sends a
+/// payload without an encoding, which Temporal's server 1.32 refuses for them by failing the workflow task.
+pub fn unset(name: &'static str) -> SearchAttributeUpdate {
+    SearchAttributeKey::keyword_list(name).value_set(Vec::new())
+}
 
 /// All of them with the names of their types in Temporal. They must be registered before the first ticket.
 pub const ALL: [(&str, &str); 6] = [

@@ -105,7 +105,7 @@ mod tests {
             timeout_seconds: 1,
         };
         let policy = Policy {
-            installation: InstallationPolicy::default(),
+            effective: InstallationPolicy::default(),
             repository: RepositoryPolicy {
                 gates: vec![gate],
                 detected: false,

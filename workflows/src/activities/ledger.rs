@@ -19,7 +19,7 @@ use crate::{
     decision::{Decision, DecisionRecord},
     failure::Failure,
     gate::{BaseChange, Gate, OpenGate},
-    policy::GatePolicy,
+    policy::{BudgetRaise, GatePolicy},
     pull_request::PullRequest,
     spec::SpecRef,
     ticket::{TicketKey, TicketSummary},
@@ -171,6 +171,15 @@ pub struct RecordCommand {
     pub ticket: TicketKey,
     /// The command and what became of it.
     pub record: CommandRecord,
+    /// RETRY: from which state on it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<State>,
+    /// RETRY: what was to be added to the budget.
+    #[serde(default, skip_serializing_if = "BudgetRaise::is_nothing")]
+    pub raise: BudgetRaise,
+    /// EXTEND: by how many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
     /// EXTEND: the open gate's request, and until when it waits now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extended: Option<ExtendedGate>,

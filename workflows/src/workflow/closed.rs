@@ -3,7 +3,7 @@
 use super::{
     Ctx, pr_gate,
     reception::Accepted,
-    step::{Step, call, note, tell},
+    step::{Step, call_detached, note, tell},
     transition::{Move, SYSTEM},
     waiting::{self, Woken},
 };
@@ -14,15 +14,14 @@ use crate::{
 
 /// Waits until somebody reopens the pull request, or the time for it is up.
 pub(super) async fn wait(ctx: &Ctx) -> Step<Move> {
-    let (why, pull_request, seconds, is_new) = ctx.state(|ticket| {
+    let (why, pull_request, seconds, is_new) = ctx.state_mut(|ticket| {
         (
             ticket.memory.closed_because.clone().unwrap_or_default(),
             ticket.status.pull_request.clone(),
             ticket.memory.policy.reopen_seconds,
-            ticket.status.deadline.is_none(),
+            ticket.is_to_be_told(),
         )
     });
-    waiting::begin(ctx, seconds);
     if is_new {
         let url = pull_request
             .as_ref()
@@ -51,14 +50,9 @@ pub(super) async fn wait(ctx: &Ctx) -> Step<Move> {
     };
     let change = pr_gate::change(ctx, &pull_request, &by);
     let reopen = ForgeActivities::reopen_pull_request;
-    call(
-        ctx,
-        reopen,
-        change,
-        REOPEN_PULL_REQUEST,
-        "reopen the pull request",
-    )
-    .await?;
+    // Detached: one that was reopened is known, and is closed again when the ticket is cancelled in this moment.
+    let options = REOPEN_PULL_REQUEST.options("reopen the pull request");
+    call_detached(ctx, reopen, change, options).await?;
     ctx.state_mut(|ticket| ticket.memory.closed_because = None);
     let reason = format!("the pull request was reopened by {by}");
     note(ctx, reason.clone());

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How many commands the status keeps; the ledger keeps all.
-const KEPT_COMMANDS: usize = 50;
+const KEPT_COMMANDS: usize = 30;
 
 impl TicketWorkflow {
     /// Whether an update may be taken in.
@@ -82,10 +82,8 @@ impl TicketWorkflow {
                 }
             ));
         }
-        if let Some(accepted) = &self.reception.accepted {
-            return Err(format!(
-                "another command is being carried out: {accepted:?}"
-            ));
+        if self.reception.accepted.is_some() {
+            return Err("another command is being carried out".to_owned());
         }
         if self.reception.time_is_up && command.action != Action::Cancel {
             return Err("the time is up: the ticket goes on by itself now".to_owned());

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How many decisions the status keeps; the ledger keeps all.
-const KEPT_DECISIONS: usize = 100;
+const KEPT_DECISIONS: usize = 60;
 
 /// Why what carries no proof does not count.
 pub(super) const UNPROVEN: &str = "it carries no proof of who sent it, and this installation takes none without: use the \

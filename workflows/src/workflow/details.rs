@@ -64,11 +64,21 @@ pub(super) fn markdown(status: &TicketStatus) -> String {
         text.push_str("- **Merged without the approval that the policy asks for**\n");
     }
     let rounds = &status.rounds;
-    let _ = writeln!(
-        text,
-        "- Rounds: {} revision(s), {} request(s) for scope, {} repair(s), {} of changes, {} retry(s)",
-        rounds.revisions, rounds.scope_requests, rounds.repairs, rounds.changes, rounds.retries
-    );
+    let counts = [
+        (rounds.revisions, "revision(s)"),
+        (rounds.scope_requests, "request(s) for scope"),
+        (rounds.repairs, "repair(s)"),
+        (rounds.changes, "round(s) of changes"),
+        (rounds.retries, "retry(s)"),
+    ];
+    let counts: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if !counts.is_empty() {
+        let _ = writeln!(text, "- So far: {}", counts.join(", "));
+    }
     let _ = writeln!(
         text,
         "- Spent: ${}.{:02}, {} tokens, {} min of the agent's time",

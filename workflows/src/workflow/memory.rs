@@ -34,6 +34,8 @@ pub(super) struct Memory {
     pub(super) step: u64,
     /// Whether the ticket's readers know that work began.
     pub(super) announced: bool,
+    /// The transition that the ticket's readers were told of last, where there is something to tell.
+    pub(super) told: u64,
     /// Base branch, base commit and policy of the latest SPEC.
     pub(super) pinned: Option<PinnedPolicy>,
     /// Earlier SPECs with what was asked to be changed, oldest first.
@@ -170,6 +172,13 @@ impl Memory {
 }
 
 impl super::TicketWorkflow {
+    /// Whether the ticket's readers are to be told of the present state: once, also if an earlier run has begun to wait
+    /// in it.
+    pub(super) fn is_to_be_told(&mut self) -> bool {
+        let sequence = self.status.sequence;
+        std::mem::replace(&mut self.memory.told, sequence) != sequence
+    }
+
     /// Forgets what was done for a SPEC that does not count any more: its approval, granted files, commits, QA.
     pub(super) fn forget_work(&mut self) {
         self.memory.spec_approved_by = None;

@@ -16,14 +16,13 @@ use crate::{
 
 /// Waits until somebody takes the ticket up again or gives it up; when its time is up it is cancelled with the reason.
 pub(super) async fn wait(ctx: &Ctx) -> Step<Move> {
-    let (failure, seconds, is_new) = ctx.state(|ticket| {
+    let (failure, seconds, is_new) = ctx.state_mut(|ticket| {
         (
             ticket.status.failure.clone(),
             ticket.memory.policy.parked_seconds,
-            ticket.status.deadline.is_none(),
+            ticket.is_to_be_told(),
         )
     });
-    waiting::begin(ctx, seconds);
     // Nobody reads comments on a ticket that does not exist.
     if let Some(failure) = failure.clone()
         && is_new

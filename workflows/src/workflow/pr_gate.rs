@@ -7,7 +7,6 @@ use super::{
     memory::Work,
     now,
     question::{self, Answer, Question},
-    spec_gate::gate_end,
     step::{Step, call_surely, note, park, tell},
     transition::{Move, SYSTEM},
 };
@@ -72,14 +71,11 @@ pub(super) async fn ask(ctx: &Ctx) -> Step<Move> {
             let reason = format!("pull request #{} rejected by {by}", pull_request.number);
             Ok(close(ctx, &pull_request, &by, reason).await)
         }
-        // An approval does not leave the loop above.
-        Answer::Expired | Answer::Approved { .. } => {
-            let reason = format!(
-                "nobody decided about the pull request until {}",
-                gate_end(policy.timeout_seconds)
-            );
+        Answer::Expired { deadline } => {
+            let reason = Answer::silence("the pull request", deadline);
             Ok(close(ctx, &pull_request, SYSTEM, reason).await)
         }
+        Answer::Approved { .. } => unreachable!("an approval does not leave the loop above"),
     }
 }
 

@@ -1,9 +1,11 @@
 //! PR_CREATED: branch and pull request.
 
+use temporalio_workflow::MemoValue;
+
 use super::{
     Ctx, intake, planning, pr_gate, quality,
     spec_gate::no_spec,
-    step::{Step, call, call_on},
+    step::{Step, call_detached, call_on, note},
     transition::{Move, SYSTEM},
 };
 use crate::{
@@ -51,18 +53,21 @@ pub(super) async fn publish(ctx: &Ctx) -> Step<Move> {
     call_on(ctx, &host.task_queue, publish, push, PUBLISH_BRANCH, what).await?;
     ctx.state_mut(|ticket| ticket.memory.published = true);
     reopen_if_closed(ctx).await?;
-    let what = "open the pull request";
-    let opened = call(
-        ctx,
-        ForgeActivities::open_pull_request,
-        open,
-        OPEN_PULL_REQUEST,
-        what,
-    )
-    .await?;
+    // Detached: a pull request that was opened is known, and is closed when the ticket is cancelled in this moment.
+    let options = OPEN_PULL_REQUEST.options("open the pull request");
+    let opened = call_detached(ctx, ForgeActivities::open_pull_request, open, options).await?;
+    remember_url(ctx, &opened.url);
     ctx.state_mut(|ticket| ticket.status.pull_request = Some(opened));
     intake::set_status(ctx, TicketStatusName::InReview, "set status: In Review").await;
     Ok(Move::on(State::AwaitingPrApproval))
+}
+
+/// Puts the pull request's address into the memo, where whoever lists workflows finds it.
+fn remember_url(ctx: &Ctx, url: &str) {
+    let memo = [("pull_request", Some(MemoValue::new(url.to_owned())))];
+    if let Err(error) = ctx.upsert_memo(memo) {
+        note(ctx, format!("the memo could not be written: {error}"));
+    }
 }
 
 /// A ticket that was parked with a closed pull request is retried with an open one.
@@ -78,14 +83,8 @@ async fn reopen_if_closed(ctx: &Ctx) -> Step<()> {
     };
     let change = pr_gate::change(ctx, &pull_request, SYSTEM);
     let reopen = ForgeActivities::reopen_pull_request;
-    call(
-        ctx,
-        reopen,
-        change,
-        REOPEN_PULL_REQUEST,
-        "reopen the pull request",
-    )
-    .await?;
+    let options = REOPEN_PULL_REQUEST.options("reopen the pull request");
+    call_detached(ctx, reopen, change, options).await?;
     ctx.state_mut(|ticket| ticket.memory.closed_because = None);
     Ok(())
 }

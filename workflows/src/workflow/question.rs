@@ -1,8 +1,10 @@
 //! How any gate opens, waits and closes. The gate is data in the workflow's state; waiting is a timer and nothing else.
 
+use chrono::{DateTime, Utc};
+
 use super::{
     Ctx, now,
-    step::{Halt, Step, call, call_surely, next_key, note},
+    step::{Halt, Step, call, call_detached, call_surely, next_key, note},
     transition,
     waiting::{self, Woken},
 };
@@ -42,7 +44,20 @@ pub(super) enum Answer {
         comments: Option<ObjectRef>,
     },
     /// Nobody answered in time.
-    Expired,
+    Expired {
+        /// Until when they could have.
+        deadline: DateTime<Utc>,
+    },
+}
+
+impl Answer {
+    /// That nobody answered, for people.
+    pub(super) fn silence(about: &str, deadline: DateTime<Utc>) -> String {
+        format!(
+            "nobody decided about {about} until {}",
+            deadline.format("%Y-%m-%d %H:%M:%S UTC")
+        )
+    }
 }
 
 /// Exactly what a gate asks about.
@@ -77,9 +92,10 @@ pub(super) async fn open(ctx: &Ctx, question: Question<'_>) -> Step<(OpenGate, b
         opened_at: now(ctx),
         base_change: question.base_change,
     };
-    let summary = format!("open gate {}", question.gate);
+    // Detached: a gate that is on record is closed on record, also when the ticket is cancelled in this moment.
+    let options = OPEN_GATE.options(format!("open gate {}", question.gate));
     let open = LedgerActivities::open_gate;
-    let gate = call(ctx, open, request, OPEN_GATE, &summary).await?;
+    let gate = call_detached(ctx, open, request, options).await?;
     ctx.state_mut(|ticket| {
         ticket.memory.approvers.clear();
         ticket.memory.reminded = 0;
@@ -110,7 +126,10 @@ pub(super) async fn wait(ctx: &Ctx) -> Step<Answer> {
                 }
             }
             Woken::Reminder => remind(ctx).await?,
-            Woken::Expired => return Ok(Answer::Expired),
+            Woken::Expired => {
+                let deadline = ctx.state(|ticket| ticket.status.deadline.unwrap_or_default());
+                return Ok(Answer::Expired { deadline });
+            }
         }
     }
 }
@@ -157,7 +176,7 @@ pub(super) async fn close(ctx: &Ctx, answer: &Answer) {
         Answer::Approved { by, .. } => (GateClosing::Approved, Some(by.clone())),
         Answer::Revise { by, .. } => (GateClosing::Revised, Some(by.clone())),
         Answer::Rejected { by, .. } => (GateClosing::Rejected, Some(by.clone())),
-        Answer::Expired => (GateClosing::Expired, None),
+        Answer::Expired { .. } => (GateClosing::Expired, None),
     };
     close_as(ctx, closing, by).await;
 }
@@ -172,7 +191,9 @@ pub(super) async fn close_as(ctx: &Ctx, closing: GateClosing, by: Option<String>
     let Some((ticket, gate)) = closed else { return };
     waiting::end(ctx);
     if !gate.approvers.is_empty() {
-        ctx.upsert_search_attributes([search_attributes::ASSIGNEE.value_unset()]);
+        ctx.upsert_search_attributes([search_attributes::unset(
+            search_attributes::ASSIGNEE.name(),
+        )]);
     }
     let close = CloseGate {
         ticket,

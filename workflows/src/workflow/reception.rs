@@ -144,7 +144,7 @@ pub(super) async fn receive_decision(ctx: &Ctx, decision: Decision) -> DecisionO
     waiting::surely(ctx, |ticket| !ticket.reception.pending(&id)).await;
     ctx.state(|ticket| ticket.decision_outcome(&id))
         .unwrap_or_else(|| {
-            // Only if a hundred others came in between.
+            // Only if very many others came in between.
             let reason = Some("what became of it is in the ledger".to_owned());
             DecisionOutcome {
                 record: super::decision_rules::record(
@@ -308,6 +308,9 @@ async fn settle_command(
     let entry = RecordCommand {
         ticket,
         record: outcome.record.clone(),
+        from: stamped.from,
+        raise: stamped.raise,
+        seconds: stamped.seconds,
         extended,
     };
     let what = format!("record {} by {}", stamped.action, shorten(&stamped.by, 60));

@@ -60,7 +60,7 @@ pub(super) async fn ask(ctx: &Ctx) -> Step<Move> {
             let reason = format!("{by} refuses the agent more files");
             (false, by, comments, reason)
         }
-        Answer::Expired => {
+        Answer::Expired { .. } => {
             let reason = "nobody answered the agent's request in time: refused".to_owned();
             (false, SYSTEM.to_owned(), None, reason)
         }

@@ -60,19 +60,11 @@ pub(super) async fn ask(ctx: &Ctx) -> Step<Move> {
             let reason = format!("SPEC {short} rejected by {by}");
             Ok(Move::because(State::SpecRejected, &by, reason))
         }
-        Answer::Expired => {
-            let reason = format!(
-                "nobody decided about the SPEC until {}",
-                gate_end(policy.timeout_seconds)
-            );
+        Answer::Expired { deadline } => {
+            let reason = Answer::silence("the SPEC", deadline);
             Ok(Move::because(State::SpecRejected, SYSTEM, reason))
         }
     }
-}
-
-/// How long a gate waited, for people.
-pub(super) fn gate_end(seconds: u64) -> String {
-    format!("its deadline ({} hours)", seconds as f64 / 3600.0)
 }
 
 fn revise(ctx: &Ctx, spec: &SpecRef, by: &str, comments: ObjectRef) -> Step<Move> {

@@ -80,6 +80,7 @@ async fn record(ctx: &Ctx, from: Option<State>, next: Move) {
     let record = ctx.state_mut(|ticket| {
         ticket.status.state = to;
         ticket.status.since = at;
+        ticket.status.deadline = ticket.deadline_in(to, at);
         ticket.status.sequence += 1;
         TransitionRecord {
             ticket: ticket.key(),
@@ -97,7 +98,9 @@ async fn record(ctx: &Ctx, from: Option<State>, next: Move) {
         let since = Timestamp::new(at.timestamp(), 0);
         attributes.push(search_attributes::WAITING_SINCE.value_set(since));
     } else if from.is_some_and(State::waits_for_people) {
-        attributes.push(search_attributes::WAITING_SINCE.value_unset());
+        attributes.push(search_attributes::unset(
+            search_attributes::WAITING_SINCE.name(),
+        ));
     }
     ctx.upsert_search_attributes(attributes);
     show(ctx);

@@ -12,6 +12,7 @@ use super::{
     Ctx, TicketWorkflow, now,
     step::{Halt, Step},
 };
+use crate::State;
 
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,14 +23,6 @@ pub(super) enum Woken {
     Reminder,
     /// The time is up.
     Expired,
-}
-
-/// Sets when the present wait ends by itself. A wait that an earlier run began keeps its deadline.
-pub(super) fn begin(ctx: &Ctx, seconds: u64) {
-    let deadline = now(ctx) + Duration::from_secs(seconds);
-    ctx.state_mut(|ticket| {
-        ticket.status.deadline.get_or_insert(deadline);
-    });
 }
 
 /// The present wait is over.
@@ -128,6 +121,17 @@ pub(super) async fn surely(ctx: &Ctx, condition: impl FnMut(&TicketWorkflow) -> 
 }
 
 impl TicketWorkflow {
+    /// When a ticket that is in `state` since `at` goes on by itself, unless a gate says so.
+    pub(super) fn deadline_in(&self, state: State, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let policy = &self.memory.policy;
+        let seconds = match state {
+            State::PrClosed => policy.reopen_seconds,
+            State::Error | State::QaFailed => policy.parked_seconds,
+            _ => return None,
+        };
+        Some(at + Duration::from_secs(seconds))
+    }
+
     /// When people are to be reminded next.
     fn next_reminder(&self) -> Option<DateTime<Utc>> {
         let gate = self.status.open_gate.as_ref()?;

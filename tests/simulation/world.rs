@@ -1,0 +1,220 @@
+//! The world of a simulated ticket: activities that do what a test says and remember what they were asked. When the
+//! workflow gets another activity, add its answer to [`World::answer`].
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use sallyport_workflows::{
+    ObjectRef,
+    activities::{
+        Admission, AdmitDecision, AgentResult, AgentRun, CloseResult, GateResult, HostClaim,
+        MergeResult, OpenGateRequest, OpenPullRequest, PinnedPolicy, Planned, PublishBranch,
+        QaResult,
+    },
+    gate::OpenGate,
+    pull_request::PullRequest,
+    revision::spec_revision,
+    spec::SpecRef,
+    ticket::TicketSummary,
+    usage::Usage,
+};
+use serde::de::DeserializeOwned;
+use temporalio_common::protos::temporal::api::common::v1::Payload;
+
+use crate::{
+    error::SimulationError,
+    events::{ActivityOutcome, json, value},
+};
+
+/// The base commit.
+const BASE: &str = "1111111111111111111111111111111111111111";
+
+/// What a ticket's activities do, and what they were asked.
+#[derive(Default)]
+pub struct World {
+    /// What was carried out, in order.
+    pub calls: Vec<Call>,
+    scripts: BTreeMap<String, VecDeque<ActivityOutcome>>,
+}
+
+/// An activity that was carried out.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its type.
+    pub activity: String,
+    /// Its input.
+    pub input: Payload,
+}
+
+impl World {
+    /// What the next call of this activity comes to that is not scripted yet. Without a script all goes well.
+    pub fn script(&mut self, activity: &str, outcome: ActivityOutcome) {
+        let scripts = self.scripts.entry(activity.to_owned());
+        scripts.or_default().push_back(outcome);
+    }
+
+    /// The inputs of all calls of this activity. Panics if they are of another type.
+    pub fn inputs<T: DeserializeOwned>(&self, activity: &str) -> Vec<T> {
+        let calls = self.calls.iter().filter(|call| call.activity == activity);
+        let inputs = calls.map(|call| value(&call.input));
+        inputs
+            .collect::<Result<_, _>>()
+            .expect("the activity's input is of this type")
+    }
+
+    /// Does what is scripted, or what is right.
+    pub fn carry_out(
+        &mut self,
+        activity: &str,
+        input: Payload,
+    ) -> Result<ActivityOutcome, SimulationError> {
+        self.calls.push(Call {
+            activity: activity.to_owned(),
+            input: input.clone(),
+        });
+        match self.scripts.get_mut(activity).and_then(VecDeque::pop_front) {
+            Some(outcome) => Ok(outcome),
+            None => self
+                .answer(activity, &input)
+                .map(ActivityOutcome::Completed),
+        }
+    }
+
+    /// What an activity answers when all goes well.
+    fn answer(&self, activity: &str, input: &Payload) -> Result<Payload, SimulationError> {
+        let calls = self.calls.iter().filter(|call| call.activity == activity);
+        let calls = calls.count();
+        Ok(match activity {
+            "fetch_ticket" => json(&TicketSummary {
+                title: "Minutes are read as months".to_owned(),
+                url: "http://127.0.0.1/SIM-1".to_owned(),
+                reporter: "reporter@example.com".to_owned(),
+                content: object("ticket"),
+            }),
+            "load_policy" => json(&PinnedPolicy {
+                base_branch: "main".to_owned(),
+                base_commit: BASE.to_owned(),
+                policy: object("policy"),
+            }),
+            "plan" => json(&Planned {
+                spec: spec(calls),
+                usage: usage(1),
+            }),
+            "open_gate" => {
+                let request: OpenGateRequest = value(input)?;
+                json(&OpenGate {
+                    approval_id: request.approval_id,
+                    gate: request.gate,
+                    revision: request.revision,
+                    content: request.content,
+                    approvals_needed: request.approvals_needed,
+                    opened_at: request.opened_at,
+                    deadline: request.opened_at + Duration::from_secs(request.timeout_seconds),
+                })
+            }
+            "admit_decision" => {
+                let comments = value::<AdmitDecision>(input)?.decision.comments;
+                json(&admission(comments.as_deref().map(object)))
+            }
+            "admit_reopening" => json(&admission(None)),
+            "claim_host" => json(&HostClaim {
+                host_id: "host".to_owned(),
+                task_queue: "sallyport-host".to_owned(),
+            }),
+            "run_agent" => json(&AgentRun {
+                result: AgentResult::Committed {
+                    commit: commit(calls),
+                    diff: object(&format!("diff {calls}")),
+                    files: 2,
+                },
+                usage: usage(7),
+                summary: "Done.".to_owned(),
+            }),
+            "run_qa" => json(&qa(true)),
+            "publish_branch" => json(&value::<PublishBranch>(input)?.ticket.branch()),
+            "open_pull_request" => {
+                let open: OpenPullRequest = value(input)?;
+                json(&PullRequest {
+                    number: 7,
+                    url: "local:7".to_owned(),
+                    branch: open.ticket.branch(),
+                    base_branch: open.base_branch,
+                    head_commit: open.head_commit,
+                })
+            }
+            "merge_pull_request" => json(&MergeResult::Merged {
+                commit: commit(0xfeed),
+            }),
+            "close_pull_request" => json(&CloseResult::Closed),
+            "comment_on_ticket"
+            | "set_ticket_status"
+            | "prepare_workspace"
+            | "remove_workspace"
+            | "reopen_pull_request"
+            | "record_transition"
+            | "record_decision"
+            | "close_gate" => json(&()),
+            other => {
+                let what =
+                    format!("activity `{other}` has no answer in World::answer of ticket.rs");
+                return Err(SimulationError::misuse(what));
+            }
+        })
+    }
+}
+
+/// What QA finds where all gates pass, or where the only one fails.
+pub fn qa(passed: bool) -> QaResult {
+    let gate = GateResult {
+        name: "Unit tests".to_owned(),
+        required: true,
+        passed,
+        duration_ms: 12,
+    };
+    QaResult {
+        passed,
+        gates: vec![gate],
+        report: object("report"),
+    }
+}
+
+/// The SPEC that the planner writes in this round, from 1.
+pub fn spec(round: usize) -> SpecRef {
+    let text = format!("SPEC, round {round}");
+    SpecRef {
+        revision: spec_revision(&text, BASE, "policy"),
+        text: object(&text),
+        document: object(&format!("document {round}")),
+        base_commit: BASE.to_owned(),
+        files: 2,
+        confidence_percent: 80,
+    }
+}
+
+fn admission(comments: Option<ObjectRef>) -> Admission {
+    Admission {
+        proven: false,
+        refused: None,
+        comments,
+    }
+}
+
+fn usage(cost_micro_usd: u64) -> Usage {
+    Usage {
+        requests: 1,
+        input_tokens: 100,
+        output_tokens: 10,
+        cost_micro_usd,
+        ..Usage::default()
+    }
+}
+
+fn object(text: &str) -> ObjectRef {
+    ObjectRef::of(text.as_bytes())
+}
+
+fn commit(number: usize) -> String {
+    format!("{number:040x}")
+}
