@@ -473,7 +473,7 @@ fn message(
                 revision,
                 decision: *verdict,
                 by: (*by).to_owned(),
-                comments: comments.filter(|_| *ids % 16 != 0),
+                comments: comments.filter(|_| !ids.is_multiple_of(16)),
                 proof: signed(proof),
             };
             Some((What::Decision(decision), *via != Via::Update))

@@ -31,13 +31,13 @@ use crate::{
     scripted::{World, commit, lock, object},
 };
 
-const TICKETS: u64 = 24;
+const TICKETS: u64 = 20;
 
 /// After so many answers people only help the ticket to its end.
-const ANSWERS: u32 = 8;
+const ANSWERS: u32 = 6;
 
 /// After so many transitions of all tickets together the worker is restarted.
-const TRANSITIONS_BETWEEN_RESTARTS: usize = 40;
+const TRANSITIONS_BETWEEN_RESTARTS: usize = 60;
 
 /// Random numbers from a seed (SplitMix64).
 struct Chance(u64);
