@@ -186,9 +186,13 @@ mod tests {
             content: ObjectRef::of(b""),
             approvals_needed: 1,
             approvals_given: 1,
+            approvers: Vec::new(),
+            may_not_approve: None,
             status: ApprovalStatus::Approved,
             requested_at: at,
             expires_at: at,
+            reminders: Vec::new(),
+            base_change: None,
             decided_at: Some(at),
             decided_by: Some("first@example.com".into()),
         };

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// What was asked: method and path, and the body if it was JSON.
 pub type Asked = (String, Value);
 
-/// The server. It ends with its last answer.
+/// The server. It stops after its last answer.
 pub struct TestServer {
     pub url: String,
     server: JoinHandle<Vec<Asked>>,
@@ -29,25 +29,33 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = std::thread::spawn(move || {
-            let answer = |(status, body)| {
+            let mut asked = Vec::new();
+            for (status, body) in answers {
                 let stream = listener.accept().unwrap().0;
-                answer(&stream, status, &revision, &body)
-            };
-            answers.into_iter().map(answer).collect()
+                match answer(&stream, status, &revision, &body) {
+                    Some(question) => asked.push(question),
+                    None => break,
+                }
+            }
+            asked
         });
         Self { url, server }
     }
 
-    /// What was asked, once every answer was given.
+    /// What was asked until now. A server that still waits for more stops.
     pub fn asked(self) -> Vec<Asked> {
+        // A connection without a question; where nobody waits any more it is refused.
+        let _ = TcpStream::connect(self.url.trim_start_matches("http://"));
         self.server.join().unwrap()
     }
 }
 
-fn answer(stream: &TcpStream, status: u16, revision: &str, body: &Value) -> Asked {
+fn answer(stream: &TcpStream, status: u16, revision: &str, body: &Value) -> Option<Asked> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
-    reader.read_line(&mut line).unwrap();
+    if reader.read_line(&mut line).unwrap() == 0 {
+        return None;
+    }
     let what: Vec<&str> = line.split(' ').take(2).collect();
     let what = what.join(" ");
     let mut length = 0;
@@ -70,5 +78,5 @@ fn answer(stream: &TcpStream, status: u16, revision: &str, body: &Value) -> Aske
         body.len()
     )
     .unwrap();
-    (what, serde_json::from_slice(&sent).unwrap_or_default())
+    Some((what, serde_json::from_slice(&sent).unwrap_or_default()))
 }

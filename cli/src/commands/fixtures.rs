@@ -24,6 +24,7 @@ pub fn list() -> WorkflowList {
     second["title"] = "Evil\u{1b}]0;owned\u{7} title\nin two lines".into();
     second["since"] = "2026-11-20T08:00:00Z".into();
     second["attempt"] = 2.into();
+    second["unapproved"] = true.into();
     let mut third = workflow("FL-3", "PENDING");
     third["title"] = Value::Null;
     third["usage"] = json!({});
@@ -104,18 +105,22 @@ pub fn merged_by_somebody_else() -> WorkflowView {
     status["deadline"] = Value::Null;
     status["notes"] = json!([]);
     status["rounds"]["retries"] = 1.into();
-    let mut extended = command("extend", json!("over the holidays"), Value::Null);
+    let mut extended = outcome("extend", json!("over the holidays"), Value::Null);
     extended["deadline"] = "2026-11-26T19:13:04Z".into();
-    let mut retried = command("retry", Value::Null, Value::Null);
+    let mut retried = outcome("retry", Value::Null, Value::Null);
     retried["record"]["id"] = SECOND.into();
     retried["goes_to"] = "EXECUTING".into();
-    let mut refused = command(
+    let mut refused = outcome(
         "abandon",
         Value::Null,
         json!("only a parked ticket can be abandoned"),
     );
     refused["record"]["id"] = "33333333-2222-4333-8444-555555555555".into();
-    status["commands"] = json!([extended, retried, refused]);
+    let rows = [&extended, &retried, &refused].map(on_record);
+    status["commands"] = json!([extended, retried]);
+    view["commands"] = json!(rows);
+    // The workflow turned it away unseen.
+    view["commands"][2]["origin"] = "api".into();
     view["approvals"] = json!([approval("PR", PR_REVISION, "CANCELLED")]);
     parse(view)
 }
@@ -128,6 +133,8 @@ pub fn closed() -> WorkflowView {
     status["state"] = "PR_CLOSED".into();
     status["unapproved"] = false.into();
     status["commands"] = json!([]);
+    view["commands"] = json!([]);
+    let status = &mut view["status"];
     status["deadline"] = "2026-11-30T19:10:04Z".into();
     view["transitions"] = json!([
         transition(1, Value::Null, "PENDING", "2026-11-22T19:10:00Z"),
@@ -252,7 +259,8 @@ fn approval(gate: &str, revision: &str, status: &str) -> Value {
         "id": FIRST, "workflow": "6f0c1d52-93a4-5c1b-8a55-2f5d7be190c4",
         "workflow_id": "ticket:flux-lens:FL-1", "ticket_id": "FL-1", "title": "Sorting drops the last item",
         "gate": gate, "revision": revision, "content": { "key": "sha256/00", "bytes": 3 },
-        "approvals_needed": 2, "approvals_given": 1, "status": status,
+        "approvals_needed": 2, "approvals_given": 1, "status": status, "approvers": ["ann@example.com"],
+        "reminders": ["2026-11-24T07:10:04Z"],
         "requested_at": "2026-11-23T19:10:04Z", "expires_at": "2026-11-24T19:10:04Z",
         "decided_at": null, "decided_by": null,
     })
@@ -266,13 +274,24 @@ fn decision(verdict: &str, gate: &str, revision: &str, refused: Value) -> Value 
     })
 }
 
-fn command(action: &str, reason: Value, refused: Value) -> Value {
+fn outcome(action: &str, reason: Value, refused: Value) -> Value {
     json!({
         "record": {
             "id": FIRST, "action": action, "by": "admin@example.com", "reason": reason, "at": "2026-11-23T19:12:30Z",
             "state": "ERROR", "proven": true, "refused": refused,
         },
     })
+}
+
+/// The ledger's row of a command.
+fn on_record(outcome: &Value) -> Value {
+    let mut row = outcome["record"].clone();
+    row["origin"] = "workflow".into();
+    row["raise"] = match row["action"] == "retry" {
+        true => json!({ "repairs": 1 }),
+        false => json!({}),
+    };
+    row
 }
 
 fn qa(step: u64, name: &str, required: bool, passed: bool) -> Value {

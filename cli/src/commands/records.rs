@@ -1,19 +1,45 @@
 //! What people decided and commanded, in one line each.
 
-use sallyport_ledger::decisions::DecisionRow;
-use sallyport_workflows::command::CommandOutcome;
+use chrono::{DateTime, TimeDelta, Utc};
+use sallyport_ledger::{commands::CommandRow, decisions::DecisionRow};
+use sallyport_workflows::{State, command::CommandOutcome, policy::BudgetRaise};
+use serde::Serialize;
 
-use super::{short, time};
+use super::{count, duration, money, short, time};
 use crate::{
     client::WorkflowView,
     terminal::{Painter, Style, line},
 };
 
-/// The commands that the workflow has taken in, in order, the refused ones too.
-pub fn commands(view: &WorkflowView) -> &[CommandOutcome] {
-    view.status
-        .as_ref()
-        .map_or(&[], |status| status.commands.as_slice())
+/// A command on record, and what it came to where the workflow tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Given {
+    /// The command.
+    #[serde(flatten)]
+    pub command: CommandRow,
+    /// Retry: the state that the ticket went to.
+    pub goes_to: Option<State>,
+    /// Extend: until when the ticket waited then.
+    pub deadline: Option<DateTime<Utc>>,
+}
+
+/// The commands on record, in order, the refused ones too.
+pub fn commands(view: &WorkflowView) -> Vec<Given> {
+    let outcomes = view.status.iter().flat_map(|status| &status.commands);
+    let outcomes: Vec<&CommandOutcome> = outcomes.collect();
+    let given = |command: &CommandRow| {
+        let outcome = outcomes
+            .iter()
+            .find(|outcome| outcome.record.id == command.id);
+        Given {
+            goes_to: outcome.and_then(|outcome| outcome.goes_to).or(command.from),
+            deadline: command
+                .extended_until
+                .or_else(|| outcome.and_then(|outcome| outcome.deadline)),
+            command: command.clone(),
+        }
+    };
+    view.commands.iter().map(given).collect()
 }
 
 /// A decision with its time.
@@ -23,10 +49,10 @@ pub fn decision_row(decision: &DecisionRow, painter: Painter) -> String {
 }
 
 /// A command with its time.
-pub fn command_row(outcome: &CommandOutcome, painter: Painter) -> String {
-    let record = &outcome.record;
-    let text = format!("{}  {}", time(record.at), command_text(outcome));
-    faded_if_refused(text, record.refused.is_some(), painter)
+pub fn command_row(given: &Given, painter: Painter) -> String {
+    let command = &given.command;
+    let text = format!("{}  {}", time(command.at), command_text(given));
+    faded_if_refused(text, command.refused.is_some(), painter)
 }
 
 /// A decision, who made it, and why it did not count.
@@ -43,25 +69,60 @@ pub fn decision_text(decision: &DecisionRow) -> String {
 }
 
 /// A command, who gave it, what it came to, and why it was refused.
-pub fn command_text(outcome: &CommandOutcome) -> String {
-    let record = &outcome.record;
+pub fn command_text(given: &Given) -> String {
+    let command = &given.command;
     let mut text = format!(
         "{} by {}{}",
-        record.action,
-        line(&record.by),
-        unproven(record.proven)
+        command.action,
+        line(&command.by),
+        unproven(command.proven)
     );
-    if let Some(state) = outcome.goes_to {
-        text.push_str(&format!(", to {state}"));
+    if let Some(state) = given.goes_to {
+        text.push_str(&format!(", from {state}"));
     }
-    if let Some(deadline) = outcome.deadline {
+    let added = added(&command.raise);
+    if !added.is_empty() {
+        text.push_str(&format!(", adding {}", added.join(", ")));
+    }
+    if let Some(deadline) = given.deadline {
         text.push_str(&format!(", until {}", time(deadline)));
     }
-    if let Some(reason) = &record.reason {
+    if let Some(reason) = &command.reason {
         text.push_str(&format!(" ({})", line(reason)));
     }
-    text.push_str(&refusal(record.refused.as_deref()));
+    text.push_str(&refusal(command.refused.as_deref()));
     text
+}
+
+/// What is added to a budget, in words.
+pub fn added(raise: &BudgetRaise) -> Vec<String> {
+    let seconds = i64::try_from(raise.agent_seconds).unwrap_or(i64::MAX / 1000);
+    let parts = [
+        (raise.cost_micro_usd, money(raise.cost_micro_usd)),
+        (raise.tokens, count(raise.tokens, "token")),
+        (
+            raise.agent_seconds,
+            format!("{} for the agent", duration(TimeDelta::seconds(seconds))),
+        ),
+        (raise.repairs.into(), count(raise.repairs.into(), "repair")),
+        (
+            raise.revisions.into(),
+            format!("{} of the SPEC", count(raise.revisions.into(), "revision")),
+        ),
+        (
+            raise.change_rounds.into(),
+            format!("{} of changes", count(raise.change_rounds.into(), "round")),
+        ),
+        (
+            raise.scope_requests.into(),
+            format!(
+                "{} for files",
+                count(raise.scope_requests.into(), "request")
+            ),
+        ),
+    ];
+    let parts = parts.into_iter().filter(|(number, _)| *number > 0);
+    parts.map(|(_, text)| text).collect()
 }
 
 fn unproven(proven: bool) -> &'static str {

@@ -49,6 +49,12 @@ pub fn state(view: &WorkflowView) -> State {
         .map_or(view.workflow.state, |status| status.state)
 }
 
+/// Whether it was merged without the approval that the policy asks for.
+pub fn is_unapproved(view: &WorkflowView) -> bool {
+    let status = view.status.as_ref();
+    view.workflow.unapproved || status.is_some_and(|status| status.unapproved)
+}
+
 fn render(view: &WorkflowView, now: DateTime<Utc>, painter: Painter) -> String {
     let workflow = &view.workflow;
     let status = view.status.as_ref();
@@ -93,7 +99,7 @@ fn render(view: &WorkflowView, now: DateTime<Utc>, painter: Painter) -> String {
             ),
         );
     }
-    if status.is_some_and(|status| status.unapproved) {
+    if is_unapproved(view) {
         let text = "merged without the approval that the policy asks for";
         page.row("Unapproved", &painter.paint(Style::Red, text));
     }
@@ -156,10 +162,11 @@ fn render(view: &WorkflowView, now: DateTime<Utc>, painter: Painter) -> String {
         "Decisions",
         decisions.map(|row| records::decision_row(row, painter)),
     );
-    let commands = records::commands(view).iter();
+    let commands = records::commands(view);
+    let commands = commands.iter();
     page.rows(
         "Commands",
-        commands.map(|outcome| records::command_row(outcome, painter)),
+        commands.map(|given| records::command_row(given, painter)),
     );
     page.rows("History", history_rows(view, painter));
     let next = next_steps(view);

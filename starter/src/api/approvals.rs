@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use sallyport_ledger::approvals::{self, ApprovalRow};
-use sallyport_workflows::gate::{BaseChange, Gate};
+use sallyport_workflows::gate::Gate;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -20,7 +20,6 @@ use crate::{
     },
     decide::{self, Decided},
     state::StarterState,
-    temporal::TicketsError,
     text,
 };
 
@@ -70,25 +69,10 @@ pub async fn changes(
     Path(approval): Path<String>,
 ) -> Result<Response, ApiError> {
     let approval = find(&state, &approval).await?;
-    let change = base_change(&state, &approval).await?;
+    let change = approval.base_change.as_ref();
     let change = change.ok_or_else(|| ApiError::not_there_yet(text::no_base_change(&approval)))?;
     let revision = Some(approval.revision.as_str());
     document::stored(&state, &change.diff, document::DIFF, revision).await
-}
-
-/// Why the gate asks again, of which the workflow tells while the gate is open.
-async fn base_change(
-    state: &StarterState,
-    approval: &ApprovalRow,
-) -> Result<Option<BaseChange>, ApiError> {
-    match state.tickets.status(&approval.workflow_id).await {
-        Ok(status) => Ok(status
-            .open_gate
-            .filter(|gate| gate.approval_id == approval.id)
-            .and_then(|gate| gate.base_change)),
-        Err(TicketsError::NoAnswer(_)) => Err(ApiError::nobody_answers()),
-        Err(_) => Ok(None),
-    }
 }
 
 async fn find(state: &StarterState, approval: &str) -> Result<ApprovalRow, ApiError> {

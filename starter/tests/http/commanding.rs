@@ -1,6 +1,7 @@
 use std::{process::Command, time::Duration};
 
 use reqwest::StatusCode;
+use sallyport_ledger::decisions::Origin;
 use sallyport_starter::api::types::WorkflowView;
 use sallyport_test_support::{temporal::TemporalServer, tools::TestTools};
 use sallyport_workflows::{
@@ -158,6 +159,17 @@ async fn a_command_that_does_not_fit_is_refused_with_the_workflows_reason() {
         reason.contains("cannot be retried from EXECUTING"),
         "{reason}"
     );
+    // Turned away unseen by the workflow, so the API puts it on record.
+    let response = starter.get("/workflows/REFUSED-1", VIEWER).send().await;
+    let view: WorkflowView = response.unwrap().json().await.unwrap();
+    let recorded: Vec<_> = view
+        .commands
+        .iter()
+        .map(|row| (row.id, row.origin, row.refused.is_some()))
+        .collect();
+    let expected = [(id(1), Origin::Api, true), (id(2), Origin::Api, true)];
+    assert_eq!(recorded, expected);
+    assert_eq!(view.commands[1].from, Some(State::Executing));
 
     accepted(
         &starter,

@@ -10,7 +10,7 @@ use sallyport_starter::api::types::{
 use sallyport_workflows::{
     State,
     activities::{OpenGateRequest, StepKey, TicketFacts, TransitionRecord},
-    gate::Gate,
+    gate::{BaseChange, Gate},
     policy::GatePolicy,
     revision::scope_revision,
     scope::ScopeRequest,
@@ -197,6 +197,44 @@ async fn what_a_gate_asks_about_comes_byte_for_byte() {
         request: wish,
     };
     assert_eq!(view.scope_requests, [expected]);
+}
+
+#[tokio::test]
+async fn a_gate_that_asks_again_shows_what_changed() {
+    const DIFF: &str = "diff --git a/src/list.js b/src/list.js\n";
+    let starter = starter().await;
+    let ticket = at_gate_one(&starter).await;
+    let first = ticket.child_id("approval", 1);
+    let path = format!("/approvals/{first}/changes");
+    let (status, said) = answer(starter.get(&path, VIEWER)).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(said["error"]["code"], "not_there_yet");
+
+    let request = OpenGateRequest {
+        approval_id: ticket.child_id("approval", 2),
+        ticket,
+        gate: Gate::Spec,
+        revision: "0123abcdef".repeat(6),
+        content: starter.objects.put(SPEC).await.unwrap(),
+        policy: GatePolicy::seconds(3600),
+        reporter: "reporter@example.com".into(),
+        opened_at: Utc::now(),
+        base_change: Some(BaseChange {
+            from: "b".repeat(40),
+            to: "c".repeat(40),
+            files: 1,
+            first: "src/list.js".into(),
+            diff: starter.objects.put(DIFF).await.unwrap(),
+        }),
+    };
+    open_gate(&starter, &request).await;
+    let path = format!("/approvals/{}/changes", request.approval_id);
+    let response = starter.get(&path, VIEWER).send().await.unwrap();
+    let headers = response.headers().clone();
+    assert_eq!(headers["content-type"], "text/x-diff; charset=utf-8");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+    assert_eq!(headers["x-sallyport-revision"], request.revision.as_str());
+    assert_eq!(response.text().await.unwrap(), DIFF);
 }
 
 #[tokio::test]

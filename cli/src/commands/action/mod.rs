@@ -4,15 +4,17 @@ mod words;
 
 use chrono::Utc;
 use sallyport_workflows::{
-    State,
-    command::{Action, CommandOutcome},
-    decision::MAXIMUM_COMMENT_BYTES,
-    policy::BudgetRaise,
+    State, command::Action, decision::MAXIMUM_COMMENT_BYTES, policy::BudgetRaise,
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{client, print, print_json, records, status::state, time};
+use super::{
+    client, print, print_json,
+    records::{self, Given},
+    status::state,
+    time,
+};
 use crate::{
     arguments::{ActionArguments, EndArguments, ExtendArguments, ReopenArguments, RetryArguments},
     client::{CommandRequest, Sent, WorkflowView},
@@ -94,7 +96,7 @@ async fn give(wish: Wish) -> Result<(), Problem> {
     let client = client(wish.arguments.connection.clone())?;
     let view = client.view(&wish.arguments.id).await?;
     if let Some(earlier) = earlier(&view, &wish) {
-        return report_earlier(earlier, as_json);
+        return report_earlier(&earlier, as_json);
     }
     if is_fit(wish.action, state(&view)) {
         tell(&what_is_done(&view, &wish, Painter::stderr()));
@@ -134,7 +136,7 @@ async fn give(wish: Wish) -> Result<(), Problem> {
             // Somebody may have been faster with the same.
             let now = client.view(&id).await.ok();
             match now.as_ref().and_then(|view| earlier(view, &wish)) {
-                Some(earlier) => report_earlier(earlier, as_json),
+                Some(earlier) => report_earlier(&earlier, as_json),
                 None => {
                     Err(problem.hint(format!("`sallyport status {ticket}` shows how it stands")))
                 }
@@ -166,10 +168,10 @@ fn check_message(message: Option<&str>) -> Result<(), Problem> {
 
 /// The same command, if it was accepted before and is surely meant again: a repeat is told what came of the first. Each
 /// extension and each raise is one of its own.
-fn earlier<'a>(view: &'a WorkflowView, wish: &Wish) -> Option<&'a CommandOutcome> {
-    let mut accepted = records::commands(view).iter().rev();
-    let last = accepted.find(|outcome| outcome.record.refused.is_none())?;
-    if last.record.action != wish.action || !wish.raise.is_nothing() {
+fn earlier(view: &WorkflowView, wish: &Wish) -> Option<Given> {
+    let mut accepted = records::commands(view).into_iter().rev();
+    let last = accepted.find(|given| given.command.refused.is_none())?;
+    if last.command.action != wish.action || !wish.raise.is_nothing() {
         return None;
     }
     let (state, since) = match &view.status {
@@ -177,7 +179,7 @@ fn earlier<'a>(view: &'a WorkflowView, wish: &Wish) -> Option<&'a CommandOutcome
         None => (view.workflow.state, view.workflow.since),
     };
     // Given in this very state: it is being carried out.
-    let is_under_way = last.record.at >= since;
+    let is_under_way = last.command.at >= since;
     let is_repeat = match wish.action {
         Action::Abandon | Action::Cancel => true,
         Action::Retry => {
@@ -191,14 +193,14 @@ fn earlier<'a>(view: &'a WorkflowView, wish: &Wish) -> Option<&'a CommandOutcome
     is_repeat.then_some(last)
 }
 
-fn report_earlier(earlier: &CommandOutcome, as_json: bool) -> Result<(), Problem> {
+fn report_earlier(earlier: &Given, as_json: bool) -> Result<(), Problem> {
     if as_json {
         return print_json(&json!({ "earlier": earlier }));
     }
     print(&format!(
         "done already: {} at {}\n",
         records::command_text(earlier),
-        time(earlier.record.at)
+        time(earlier.command.at)
     ))
 }
 

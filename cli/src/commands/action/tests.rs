@@ -20,6 +20,7 @@ fn wish(action: Action) -> Wish {
 fn a_repeat_is_told_what_came_of_the_first() {
     // Retried from EXECUTING, and merged meanwhile.
     let mut view = fixtures::merged_by_somebody_else();
+    let at = view.commands[1].at;
     let status = view.status.as_mut().unwrap();
     status.state = State::QaRunning;
     let retry = wish(Action::Retry);
@@ -47,24 +48,24 @@ fn a_repeat_is_told_what_came_of_the_first() {
     // Parked anew: that is another retry.
     let status = view.status.as_mut().unwrap();
     status.state = State::Error;
-    status.since = status.commands[1].record.at + TimeDelta::seconds(9);
+    status.since = at + TimeDelta::seconds(9);
     assert_eq!(earlier(&view, &retry), None);
     // Parked still: the first is under way.
     let status = view.status.as_mut().unwrap();
-    status.since = status.commands[1].record.at - TimeDelta::seconds(9);
+    status.since = at - TimeDelta::seconds(9);
     assert!(earlier(&view, &retry).is_some());
     // Over: nothing is taken up again.
     let status = view.status.as_mut().unwrap();
     status.state = State::Completed;
-    status.since = status.commands[1].record.at + TimeDelta::seconds(9);
+    status.since = at + TimeDelta::seconds(9);
     assert_eq!(earlier(&view, &retry), None);
 }
 
 #[test]
 fn an_extension_is_never_a_repeat() {
     let mut view = fixtures::merged_by_somebody_else();
-    view.status.as_mut().unwrap().commands.truncate(1);
-    let command = &records::commands(&view)[0].record;
+    view.commands.truncate(1);
+    let command = &view.commands[0];
     assert_eq!((command.action, &command.refused), (Action::Extend, &None));
     assert_eq!(earlier(&view, &wish(Action::Extend)), None);
 }
@@ -96,8 +97,15 @@ fn what_is_done_is_shown_before() {
 #[test]
 fn what_came_of_it_is_told() {
     let view = fixtures::merged_by_somebody_else();
-    let told: Vec<String> = records::commands(&view)
-        .iter()
+    let mut outcomes = view.status.unwrap().commands;
+    for action in [Action::Abandon, Action::Cancel, Action::Reopen] {
+        let mut other = outcomes[0].clone();
+        other.record.action = action;
+        other.deadline = None;
+        outcomes.push(other);
+    }
+    let outcomes = outcomes.iter();
+    let told: Vec<String> = outcomes
         .map(|outcome| done(outcome, "FL-1", fixtures::now()))
         .collect();
     insta::assert_snapshot!(told.concat());
@@ -178,8 +186,7 @@ async fn a_refusal_says_why_and_a_race_with_the_same_is_success() {
     assert!(problem.hint.unwrap().contains("sallyport status FL-1"));
 
     let mut abandoned = fixtures::merged_by_somebody_else();
-    let commands = &mut abandoned.status.as_mut().unwrap().commands;
-    commands[2].record.refused = None;
+    abandoned.commands[2].refused = None;
     let late = answer(&abandoned);
     let (ended, _) = run(
         &["abandon", "FL-1"],

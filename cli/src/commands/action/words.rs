@@ -1,17 +1,16 @@
 //! What a command does, said before, and what came of it, said after.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sallyport_workflows::{
     State,
     command::{Action, CommandOutcome},
-    policy::BudgetRaise,
 };
 
 use super::Wish;
 use crate::{
     client::WorkflowView,
     commands::{
-        count, duration, grouped, money,
+        duration, grouped, money, records,
         status::{state, title},
         time,
     },
@@ -73,41 +72,11 @@ fn why_and_what_more(view: &WorkflowView, wish: &Wish) -> String {
         money(usage.cost_micro_usd),
         grouped(usage.tokens())
     ));
-    let added = added(&wish.raise);
+    let added = records::added(&wish.raise);
     if !added.is_empty() {
         text.push_str(&format!("  Added to its budget: {}\n", added.join(", ")));
     }
     text
-}
-
-fn added(raise: &BudgetRaise) -> Vec<String> {
-    let seconds = i64::try_from(raise.agent_seconds).unwrap_or(i64::MAX / 1000);
-    let parts = [
-        (raise.cost_micro_usd, money(raise.cost_micro_usd)),
-        (raise.tokens, count(raise.tokens, "token")),
-        (
-            raise.agent_seconds,
-            format!("{} for the agent", duration(TimeDelta::seconds(seconds))),
-        ),
-        (raise.repairs.into(), count(raise.repairs.into(), "repair")),
-        (
-            raise.revisions.into(),
-            format!("{} of the SPEC", count(raise.revisions.into(), "revision")),
-        ),
-        (
-            raise.change_rounds.into(),
-            format!("{} of changes", count(raise.change_rounds.into(), "round")),
-        ),
-        (
-            raise.scope_requests.into(),
-            format!(
-                "{} for files",
-                count(raise.scope_requests.into(), "request")
-            ),
-        ),
-    ];
-    let parts = parts.into_iter().filter(|(number, _)| *number > 0);
-    parts.map(|(_, text)| text).collect()
 }
 
 /// What came of an accepted command.

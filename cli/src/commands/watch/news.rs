@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use sallyport_ledger::{agent_logs::LogRow, decisions::DecisionRow, transitions::TransitionRow};
-use sallyport_workflows::{State, command::CommandOutcome, failure::Failure};
+use sallyport_workflows::{State, failure::Failure};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -13,7 +13,8 @@ use crate::{
     commands::{
         next_steps::{Step, next_steps},
         question::{Question, question},
-        records,
+        records::{self, Given},
+        status::is_unapproved,
     },
 };
 
@@ -28,7 +29,7 @@ pub enum Event {
     /// Somebody decided, or was refused.
     Decision(DecisionRow),
     /// Somebody gave a command, or was refused.
-    Command(CommandOutcome),
+    Command(Given),
     /// Something that stopped nothing.
     Note {
         /// What.
@@ -78,7 +79,7 @@ impl Event {
             Self::Transition(transition) => Some(transition.at),
             Self::Log(row) => Some(row.at),
             Self::Decision(decision) => Some(decision.at),
-            Self::Command(outcome) => Some(outcome.record.at),
+            Self::Command(given) => Some(given.command.at),
             _ => None,
         }
     }
@@ -111,9 +112,9 @@ impl News {
                 events.push(Event::Decision(decision.clone()));
             }
         }
-        for outcome in records::commands(view) {
-            if self.records.insert(outcome.record.id) {
-                events.push(Event::Command(outcome.clone()));
+        for given in records::commands(view) {
+            if self.records.insert(given.command.id) {
+                events.push(Event::Command(given));
             }
         }
         events.extend(logs.into_iter().map(Event::Log));
@@ -176,6 +177,6 @@ fn end(view: &WorkflowView) -> Option<Event> {
             .transitions
             .last()
             .and_then(|transition| transition.reason.clone()),
-        unapproved: view.status.as_ref().is_some_and(|status| status.unapproved),
+        unapproved: is_unapproved(view),
     })
 }

@@ -191,7 +191,7 @@ pub fn text(event: &Event, now: DateTime<Utc>, painter: Painter) -> String {
         Event::Decision(decision) => {
             format!("{clock}  {}\n", records::decision_text(decision))
         }
-        Event::Command(outcome) => format!("{clock}  {}\n", records::command_text(outcome)),
+        Event::Command(given) => format!("{clock}  {}\n", records::command_text(given)),
         Event::Note { text } => format!("{clock}  note: {}\n", line(text)),
         Event::Question { question, next } => {
             let mut lines = question::lines(question, now, painter);
