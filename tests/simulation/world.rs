@@ -236,11 +236,15 @@ pub fn qa(passed: bool) -> QaResult {
         required: true,
         passed,
         duration_ms: 12,
+        base: None,
+        excused: false,
     };
     QaResult {
         passed,
         gates: vec![gate],
         report: object("report"),
+        report_json: object("report in JSON"),
+        flagged_tests: 0,
     }
 }
 
