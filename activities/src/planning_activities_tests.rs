@@ -162,6 +162,33 @@ async fn a_bad_policy_and_a_missing_repository_are_final() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn without_gates_they_are_detected_and_the_spec_says_so() {
+    let package = r#"{"scripts": {"test": "node --test"}}"#;
+    let mut planned = answer("Fix a", "src/a.js");
+    planned["criteria"][0]["check"] = "npm tests".into();
+    let scenario = Scenario::new().plan([PlanAnswer::json(planned)]);
+    let house = House::new(&[("src/a.js", "a\n"), ("package.json", package)], scenario).await;
+    let pinned = pin(&house).await.unwrap();
+    let steps = PlanningSteps::new(house.context.clone());
+    let planned = steps
+        .plan_ticket(plan_input(&house, &pinned, Vec::new()).await)
+        .await
+        .unwrap();
+    let objects = &house.context.objects;
+    let loaded = approved::load(objects, "FL-1", &planned.spec, &pinned.policy)
+        .await
+        .unwrap();
+    assert!(loaded.policy.repository.detected);
+    for line in [
+        "1. c — checked by: npm tests\n",
+        "Detected from the repository's files, since its `.sallyport.toml` names none:\n",
+        "- npm tests (required): `CI=true npm run test`\n",
+    ] {
+        assert!(loaded.text.contains(line), "{line}: {}", loaded.text);
+    }
+}
+
 /// A SPEC for `src/a.js` that was approved against the present head, and the question whether it still holds.
 async fn approved_spec(house: &House) -> CheckBase {
     let base = house.origin.head("main").await;

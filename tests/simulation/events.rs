@@ -10,7 +10,7 @@ use temporalio_common::protos::{
         workflow_activation::{ResolveActivity, workflow_activation_job::Variant as Job},
     },
     temporal::api::{
-        common::v1::{ActivityType, Payload},
+        common::v1::{ActivityType, Payload, Payloads},
         enums::v1::{RetryState, TimeoutType},
         failure::v1::{
             ActivityFailureInfo, ApplicationFailureInfo, CanceledFailureInfo, Failure,
@@ -96,6 +96,25 @@ impl ActivityOutcome {
         let info = ApplicationFailureInfo {
             r#type: kind.to_owned(),
             non_retryable: is_final,
+            ..Default::default()
+        };
+        let info = FailureInfo::ApplicationFailureInfo(info);
+        Self::Failed(Box::new(failure(message, info)))
+    }
+
+    /// The same with details, as JSON.
+    pub fn failed_with(
+        kind: &str,
+        message: &str,
+        is_final: bool,
+        details: &impl Serialize,
+    ) -> Self {
+        let info = ApplicationFailureInfo {
+            r#type: kind.to_owned(),
+            non_retryable: is_final,
+            details: Some(Payloads {
+                payloads: vec![json(details)],
+            }),
             ..Default::default()
         };
         let info = FailureInfo::ApplicationFailureInfo(info);

@@ -13,10 +13,15 @@
 //! | `toy.rs`, `toy_tests.rs` | the simulator tried on a toy |
 //! | `ticket.rs`, `ticket_tests.rs` | a ticket under a test's hands, and one test for each kind of life |
 //! | `world.rs` | what a ticket's activities do: all goes well unless a test scripts it otherwise |
-//! | `random.rs` | the property test: random lives |
+//! | `model/` | a small model of a ticket's life, written from the product's rules |
+//! | `watched.rs` | a ticket whose every workflow task is held against the model |
+//! | `chance.rs`, `player.rs` | what can happen in a life of chance, and how it is played |
+//! | `random.rs` | the property test: lives of chance, and how often each row of the table was taken |
+//! | `directed.rs` | lives that take the rows which chance takes too seldom |
+//! | `findings.rs` | what the property test has found, as short lives |
 //!
-//! Only `ticket.rs`, `world.rs` and `random.rs` know tickets. When the workflow gets another activity, its answer is
-//! added to `World::answer`; another update or signal, to `Ticket`.
+//! From `ticket.rs` on all is about tickets. When the workflow gets another activity, its answer is added to
+//! `World::answer`, and its place in a ticket's life to `model/life.rs`.
 //!
 //! # How time and order work
 //!
@@ -55,10 +60,15 @@
 //! count of history events, which a test sets in [`driver::Driver::history`]; signals that the server drops because it
 //! knows their request id.
 
+mod chance;
+mod directed;
 mod driver;
 mod error;
 mod events;
+mod findings;
 mod instance;
+mod model;
+mod player;
 mod random;
 mod recording;
 mod server;
@@ -66,4 +76,5 @@ mod ticket;
 mod ticket_tests;
 mod toy;
 mod toy_tests;
+mod watched;
 mod world;

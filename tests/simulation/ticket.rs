@@ -6,12 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sallyport_workflows::{
     State, TASK_QUEUE, TicketWorkflow,
     activities::TransitionRecord,
-    decision::{Decision, DecisionOutcome, Reopening, Verdict},
+    command::{Action, Command, CommandOutcome},
+    decision::{Decision, DecisionOutcome, Verdict},
     gate::Gate,
-    policy::InstallationPolicy,
+    policy::{BudgetRaise, InstallationPolicy},
     status::TicketStatus,
     ticket::{FLUX_LENS, Priority, TicketInput},
-    workflow::{ReopeningAnswer, TicketOutcome},
+    workflow::TicketOutcome,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -43,6 +44,7 @@ pub fn input() -> TicketInput {
             accept_unproven_decisions: true,
             ..InstallationPolicy::default()
         },
+        carried: None,
     }
 }
 
@@ -199,19 +201,27 @@ impl Ticket {
         self.answer(decision.id.unwrap_or_default())
     }
 
-    /// Sends a wish to reopen the pull request and lets the ticket settle.
-    pub fn reopen(&mut self, by: &str) -> Result<Answer<ReopeningAnswer>, SimulationError> {
-        let wish = self.reopening(by);
-        self.deliver([Event::update(&wish.id.to_string(), "reopen", &wish)])?;
+    /// Sends a command and lets the ticket settle.
+    pub fn command(
+        &mut self,
+        command: &Command,
+    ) -> Result<Answer<CommandOutcome>, SimulationError> {
+        let id = command.id.unwrap_or_default();
+        self.deliver([Event::update(&id.to_string(), "command", command)])?;
         self.settle()?;
-        self.answer(wish.id)
+        self.answer(id)
     }
 
-    /// A wish to reopen the pull request, with an id of its own.
-    pub fn reopening(&mut self, by: &str) -> Reopening {
-        Reopening {
-            id: self.next_id(),
+    /// A command with an id of its own.
+    pub fn order(&mut self, action: Action, by: &str) -> Command {
+        Command {
+            id: Some(self.next_id()),
+            action,
+            from: None,
+            raise: BudgetRaise::default(),
+            seconds: None,
             by: by.to_owned(),
+            reason: None,
             proof: None,
         }
     }
@@ -259,7 +269,8 @@ impl Ticket {
         records.iter().map(|record| record.to).collect()
     }
 
-    fn next_id(&mut self) -> Uuid {
+    /// An id that was not used yet.
+    pub fn next_id(&mut self) -> Uuid {
         self.ids += 1;
         Uuid::from_u128(self.ids)
     }
@@ -291,9 +302,4 @@ impl Ticket {
 pub fn by_update(decision: &Decision) -> Event {
     let id = decision.id.unwrap_or_default();
     Event::update(&id.to_string(), "decide", decision)
-}
-
-/// A decision that comes by signal.
-pub fn by_signal(decision: &Decision) -> Event {
-    Event::signal("decide", decision)
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use sallyport_workflows::{
     State,
     activities::{CloseGate, GateClosing, RecordDecision},
+    command::Action,
     decision::{Decision, Verdict},
     failure::kind,
     gate::Gate,
-    workflow::ReopeningAnswer,
 };
 use serde_json::json;
 
@@ -179,7 +179,7 @@ fn a_cancellation_at_a_gate_is_recorded_and_closes_the_gate() {
     let outcome = ticket.outcome().expect("a result").expect("an end");
     assert_eq!(
         (outcome.state, outcome.reason.as_str()),
-        (State::Cancelled, "no longer needed")
+        (State::Cancelled, "cancelled in Temporal: no longer needed")
     );
     assert_eq!(ticket.recorded().last(), Some(&State::Cancelled));
     assert_eq!(closings(&ticket), [GateClosing::Cancelled]);
@@ -223,11 +223,9 @@ fn a_failed_qa_is_repaired_and_a_closed_pull_request_reopened() {
     assert_eq!(ticket.status().expect("answers").rounds.repairs, 1);
     ticket.pass(48 * HOUR).expect("runs");
     assert_eq!(state(&mut ticket), State::PrClosed);
-    let reopened = ticket.reopen(BOB).expect("runs").given();
-    assert!(
-        matches!(reopened, ReopeningAnswer::Reopened { .. }),
-        "{reopened:?}"
-    );
+    let reopen = ticket.order(Action::Reopen, BOB);
+    let reopened = ticket.command(&reopen).expect("runs").given();
+    assert_eq!(reopened.record.refused, None);
     decide(&mut ticket, Verdict::Approve, ANN).given();
     assert_eq!(ticket.finish().expect("an end").state, State::Completed);
     ticket.driver.replay().expect("the replay is the same");

@@ -9,11 +9,12 @@ use std::{
 use sallyport_workflows::{
     ObjectRef,
     activities::{
-        Admission, AdmitDecision, AgentResult, AgentRun, CloseResult, GateResult, HostClaim,
-        MergeResult, OpenGateRequest, OpenPullRequest, PinnedPolicy, Planned, PublishBranch,
-        QaResult,
+        Admission, AdmitCommand, AdmitDecision, AgentResult, AgentRun, BaseCheck, ChangedBase,
+        CheckBase, CloseResult, GateResult, HostClaim, LoadPolicy, MergeResult, OpenGateRequest,
+        OpenPullRequest, PinnedPolicy, Planned, PublishBranch, QaResult,
     },
-    gate::OpenGate,
+    gate::{BaseChange, OpenGate},
+    policy::InstallationPolicy,
     pull_request::PullRequest,
     revision::spec_revision,
     spec::SpecRef,
@@ -28,14 +29,22 @@ use crate::{
     events::{ActivityOutcome, json, value},
 };
 
-/// The base commit.
-const BASE: &str = "1111111111111111111111111111111111111111";
+/// The base commit of the first SPEC.
+pub const BASE: &str = "1111111111111111111111111111111111111111";
+
+/// Who filed the ticket.
+pub const REPORTER: &str = "reporter@example.com";
+
+/// A proof that holds; any other is forged.
+pub const PROOF: &str = "signed";
 
 /// What a ticket's activities do, and what they were asked.
 #[derive(Default)]
 pub struct World {
     /// What was carried out, in order.
     pub calls: Vec<Call>,
+    /// What the repository makes of the installation's policy, if it changes it.
+    pub effective: Option<InstallationPolicy>,
     scripts: BTreeMap<String, VecDeque<ActivityOutcome>>,
 }
 
@@ -90,48 +99,37 @@ impl World {
             "fetch_ticket" => json(&TicketSummary {
                 title: "Minutes are read as months".to_owned(),
                 url: "http://127.0.0.1/SIM-1".to_owned(),
-                reporter: "reporter@example.com".to_owned(),
+                reporter: REPORTER.to_owned(),
                 content: object("ticket"),
             }),
-            "load_policy" => json(&PinnedPolicy {
-                base_branch: "main".to_owned(),
-                base_commit: BASE.to_owned(),
-                policy: object("policy"),
-            }),
+            "load_policy" => {
+                let installation = value::<LoadPolicy>(input)?.installation;
+                json(&self.pinned(BASE, installation))
+            }
             "plan" => json(&Planned {
                 spec: spec(calls),
                 usage: usage(1),
             }),
-            "open_gate" => {
-                let request: OpenGateRequest = value(input)?;
-                json(&OpenGate {
-                    approval_id: request.approval_id,
-                    gate: request.gate,
-                    revision: request.revision,
-                    content: request.content,
-                    approvals_needed: request.approvals_needed,
-                    opened_at: request.opened_at,
-                    deadline: request.opened_at + Duration::from_secs(request.timeout_seconds),
-                })
-            }
+            "check_base" => json(&BaseCheck::Unchanged),
+            "open_gate" => json(&open_gate(value(input)?)),
             "admit_decision" => {
-                let comments = value::<AdmitDecision>(input)?.decision.comments;
-                json(&admission(comments.as_deref().map(object)))
+                let decision = value::<AdmitDecision>(input)?.decision;
+                let comments = decision.comments.as_deref().map(object);
+                json(&admission(decision.proof.as_deref(), comments))
             }
-            "admit_reopening" => json(&admission(None)),
+            "admit_command" => {
+                let command = value::<AdmitCommand>(input)?.command;
+                json(&admission(command.proof.as_deref(), None))
+            }
             "claim_host" => json(&HostClaim {
                 host_id: "host".to_owned(),
                 task_queue: "sallyport-host".to_owned(),
             }),
-            "run_agent" => json(&AgentRun {
-                result: AgentResult::Committed {
-                    commit: commit(calls),
-                    diff: object(&format!("diff {calls}")),
-                    files: 2,
-                },
-                usage: usage(7),
-                summary: "Done.".to_owned(),
-            }),
+            "run_agent" => json(&self.agent_run(AgentResult::Committed {
+                commit: commit(calls),
+                diff: object(&format!("diff {calls}")),
+                files: 2,
+            })),
             "run_qa" => json(&qa(true)),
             "publish_branch" => json(&value::<PublishBranch>(input)?.ticket.branch()),
             "open_pull_request" => {
@@ -155,13 +153,79 @@ impl World {
             | "reopen_pull_request"
             | "record_transition"
             | "record_decision"
+            | "record_command"
+            | "remind"
             | "close_gate" => json(&()),
             other => {
-                let what =
-                    format!("activity `{other}` has no answer in World::answer of ticket.rs");
+                let what = format!("activity `{other}` has no answer in World::answer");
                 return Err(SimulationError::misuse(what));
             }
         })
+    }
+
+    /// An agent's run that came to `result`.
+    pub fn agent_run(&self, result: AgentResult) -> AgentRun {
+        AgentRun {
+            result,
+            usage: usage(7),
+            seconds: 60,
+            summary: "Done.".to_owned(),
+        }
+    }
+
+    /// The answer of `check_base` where a file in scope changed.
+    pub fn changed_base(&self, input: &CheckBase) -> BaseCheck {
+        let calls = self
+            .calls
+            .iter()
+            .filter(|call| call.activity == "check_base");
+        let to = commit(0xba5e_0000 + calls.count());
+        BaseCheck::Changed(Box::new(ChangedBase {
+            spec: SpecRef {
+                revision: spec_revision(&input.spec.text.key, &to, "policy"),
+                base_commit: to.clone(),
+                ..input.spec.clone()
+            },
+            pinned: self.pinned(&to, input.installation.clone()),
+            change: BaseChange {
+                from: input.spec.base_commit.clone(),
+                to,
+                files: 1,
+                first: "src/duration.js".to_owned(),
+                diff: object("what changed"),
+            },
+        }))
+    }
+
+    fn pinned(&self, base_commit: &str, installation: InstallationPolicy) -> PinnedPolicy {
+        PinnedPolicy {
+            base_branch: "main".to_owned(),
+            base_commit: base_commit.to_owned(),
+            policy: object("policy"),
+            effective: self.effective.clone().unwrap_or(installation),
+        }
+    }
+}
+
+/// A gate as the ledger opens it on wall-clock time.
+fn open_gate(request: OpenGateRequest) -> OpenGate {
+    let policy = request.policy;
+    let after = |seconds| request.opened_at + Duration::from_secs(seconds);
+    let reminders = policy.reminders_percent.iter();
+    OpenGate {
+        approval_id: request.approval_id,
+        gate: request.gate,
+        revision: request.revision,
+        content: request.content,
+        approvals_needed: policy.approvals,
+        approvers: policy.approvers,
+        may_not_approve: (!policy.reporter_may_approve).then_some(request.reporter),
+        opened_at: request.opened_at,
+        deadline: after(policy.timeout_seconds),
+        reminders: reminders
+            .map(|percent| after(policy.timeout_seconds * u64::from(*percent) / 100))
+            .collect(),
+        base_change: request.base_change,
     }
 }
 
@@ -172,11 +236,15 @@ pub fn qa(passed: bool) -> QaResult {
         required: true,
         passed,
         duration_ms: 12,
+        base: None,
+        excused: false,
     };
     QaResult {
         passed,
         gates: vec![gate],
         report: object("report"),
+        report_json: object("report in JSON"),
+        flagged_tests: 0,
     }
 }
 
@@ -193,15 +261,17 @@ pub fn spec(round: usize) -> SpecRef {
     }
 }
 
-fn admission(comments: Option<ObjectRef>) -> Admission {
+fn admission(proof: Option<&str>, comments: Option<ObjectRef>) -> Admission {
+    let forged = proof.is_some_and(|proof| proof != PROOF);
     Admission {
-        proven: false,
-        refused: None,
+        proven: proof.is_some() && !forged,
+        refused: forged.then(|| "its proof is forged".to_owned()),
         comments,
     }
 }
 
-fn usage(cost_micro_usd: u64) -> Usage {
+/// What a few model calls cost.
+pub fn usage(cost_micro_usd: u64) -> Usage {
     Usage {
         requests: 1,
         input_tokens: 100,
@@ -211,10 +281,10 @@ fn usage(cost_micro_usd: u64) -> Usage {
     }
 }
 
-fn object(text: &str) -> ObjectRef {
+pub fn object(text: &str) -> ObjectRef {
     ObjectRef::of(text.as_bytes())
 }
 
-fn commit(number: usize) -> String {
+pub fn commit(number: usize) -> String {
     format!("{number:040x}")
 }

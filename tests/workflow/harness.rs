@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex, OnceLock, mpsc},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -355,6 +356,13 @@ pub async fn connect(address: &str) -> Client {
 pub struct Place {
     address: String,
     worlds: Worlds,
+    worker: Mutex<Option<RunningWorker>>,
+}
+
+/// A worker in a thread of its own, since workflow code is not `Send`.
+struct RunningWorker {
+    stop: Box<dyn Fn() + Send>,
+    thread: JoinHandle<()>,
 }
 
 /// The place of nearly all tests.
@@ -364,13 +372,32 @@ pub fn usual() -> &'static Place {
 }
 
 impl Place {
-    /// Starts a worker. It runs in a thread of its own, since workflow code is not `Send`.
+    /// Starts a worker.
     pub fn new(address: &str) -> Self {
         let worlds = Worlds::default();
-        let for_worker = worlds.clone();
+        Self {
+            address: address.to_owned(),
+            worker: Mutex::new(Some(RunningWorker::start(address, worlds.clone()))),
+            worlds,
+        }
+    }
+
+    /// Stops the worker and starts another one.
+    pub fn restart_worker(&self) {
+        let mut worker = lock(&self.worker);
+        if let Some(running) = worker.take() {
+            (running.stop)();
+            running.thread.join().expect("the worker stops");
+        }
+        *worker = Some(RunningWorker::start(&self.address, self.worlds.clone()));
+    }
+}
+
+impl RunningWorker {
+    fn start(address: &str, worlds: Worlds) -> Self {
         let at = address.to_owned();
-        let (ready, is_ready) = mpsc::channel();
-        std::thread::spawn(move || {
+        let (ready, is_ready) = mpsc::channel::<Box<dyn Fn() + Send>>();
+        let thread = std::thread::spawn(move || {
             let tokio = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()
@@ -381,21 +408,22 @@ impl Place {
                 let options = WorkerOptions::new(TASK_QUEUE.to_owned())
                     .register_workflow::<TicketWorkflow>()
                     .expect("the workflow is registered")
-                    .register_activities(Scripted(for_worker))
+                    .register_activities(Scripted(worlds))
                     // Tickets are thrown out of memory all the time, as if the worker had been restarted: what they do
                     // next comes from a replay.
                     .max_cached_workflows(2usize)
                     .build();
                 let client = connect(&at).await;
                 let mut worker = Worker::new(&runtime, client, options).expect("a worker");
-                ready.send(()).expect("somebody waits");
+                ready
+                    .send(Box::new(worker.shutdown_handle()))
+                    .expect("somebody waits");
                 worker.run().await.expect("the worker runs");
             });
         });
-        is_ready.recv().expect("the worker starts");
         Self {
-            address: address.to_owned(),
-            worlds,
+            stop: is_ready.recv().expect("the worker starts"),
+            thread,
         }
     }
 }

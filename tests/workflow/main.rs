@@ -10,6 +10,7 @@ mod harness;
 mod histories;
 mod parked;
 mod people;
+mod random_lives;
 mod renewal;
 mod rounds;
 mod scope;

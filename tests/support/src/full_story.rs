@@ -113,7 +113,7 @@ pub fn full_story(thinking_ms: u64) -> Scenario {
         .plan(plan(false))
         .plan_when(&[REVISE], plan(true))
         .run_when(&["Carry out the approved SPEC"], slowly(implement()))
-        .run_when(&["People have answered"], slowly(go_on()))
+        .run_when(&["Your request for more files"], slowly(go_on()))
         .run_when(&["The quality gates ran"], slowly(repair()))
         .run_when(&["A reviewer read your change"], slowly(change()))
 }

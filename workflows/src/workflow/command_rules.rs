@@ -94,6 +94,9 @@ impl TicketWorkflow {
             Action::Abandon => Err(format!(
                 "only a parked ticket (ERROR, QA_FAILED) can be abandoned; this one is {state}: cancel it instead"
             )),
+            Action::Reopen if state == State::PrClosed && self.status.deadline.is_none() => {
+                Err("the pull request is being reopened already".to_owned())
+            }
             Action::Reopen if state == State::PrClosed => Ok(None),
             Action::Reopen => Err(format!(
                 "only a closed pull request can be reopened; the ticket is {state}"

@@ -1,7 +1,11 @@
 //! MERGED, and how every ticket ends.
 
+use std::convert::Infallible;
+
 use super::{
-    Ctx, pr_gate, question, state,
+    Ctx,
+    memory::Cancellation,
+    pr_gate, question, state,
     step::{Halt, call_detached, call_surely, note, tell},
     transition::{Move, SYSTEM},
     waiting,
@@ -60,21 +64,32 @@ pub(super) async fn halted(ctx: &Ctx, halt: Halt) -> Move {
         // A parked ticket waits and does nothing that could fail.
         Halt::Park(_, failure) => Move::because(State::Cancelled, SYSTEM, failure.message),
         Halt::Cancelled | Halt::Renew => {
-            match ctx.state(|ticket| ticket.memory.cancelled.clone()) {
-                Some(cancelled) => Move::because(State::Cancelled, &cancelled.by, cancelled.reason),
-                None => {
-                    let why = ctx
-                        .cancellation_token()
-                        .reason()
-                        .filter(|why| !why.is_empty());
-                    let reason = match why {
-                        Some(why) => format!("cancelled in Temporal: {why}"),
-                        None => "cancelled in Temporal".to_owned(),
-                    };
-                    Move::because(State::Cancelled, SYSTEM, reason)
-                }
-            }
+            let cancelled = ctx.state(|ticket| ticket.memory.cancelled.clone());
+            let Cancellation { by, reason } =
+                cancelled.unwrap_or_else(|| in_temporal(ctx.cancellation_token().reason()));
+            Move::because(State::Cancelled, &by, reason)
         }
+    }
+}
+
+/// Notices a cancellation in Temporal: from then on nothing that people send counts any more.
+pub(super) async fn notice_cancellation(ctx: &Ctx) -> Infallible {
+    let why = ctx.cancelled().await;
+    ctx.state_mut(|ticket| {
+        let cancelled = &mut ticket.memory.cancelled;
+        cancelled.get_or_insert_with(|| in_temporal(why));
+    });
+    std::future::pending().await
+}
+
+fn in_temporal(why: Option<String>) -> Cancellation {
+    let why = why.filter(|why| !why.is_empty());
+    Cancellation {
+        by: SYSTEM.to_owned(),
+        reason: match why {
+            Some(why) => format!("cancelled in Temporal: {why}"),
+            None => "cancelled in Temporal".to_owned(),
+        },
     }
 }
 

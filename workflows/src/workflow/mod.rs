@@ -125,17 +125,23 @@ impl TicketWorkflow {
     /// Takes the ticket through its life.
     #[run(name = "ticket")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<TicketOutcome> {
-        let reason = {
-            let mut life = pin!(live(ctx));
-            let mut reception = pin!(reception::serve(ctx));
-            select! {
-                ended = futures::FutureExt::fuse(life.as_mut()) => ended?,
-                never = futures::FutureExt::fuse(reception.as_mut()) => match never {},
-            }
+        let mut cancellation = pin!(ending::notice_cancellation(ctx));
+        let mut reception = pin!(reception::serve(ctx));
+        let mut life = pin!(live(ctx));
+        let reason = select! {
+            never = futures::FutureExt::fuse(cancellation.as_mut()) => match never {},
+            ended = futures::FutureExt::fuse(life.as_mut()) => ended?,
+            never = futures::FutureExt::fuse(reception.as_mut()) => match never {},
         };
-        reception::settle_rest(ctx).await;
+        // What is still on its way is refused and answered; what is being looked at comes to its end.
         let handlers = ctx.clone();
-        waiting::surely(ctx, move |_| handlers.all_handlers_finished()).await;
+        let mut settled = pin!(waiting::surely(ctx, move |ticket| {
+            ticket.reception.is_settled() && handlers.all_handlers_finished()
+        }));
+        select! {
+            () = futures::FutureExt::fuse(settled.as_mut()) => {},
+            never = futures::FutureExt::fuse(reception.as_mut()) => match never {},
+        }
         Ok(TicketOutcome {
             state: state(ctx),
             reason,

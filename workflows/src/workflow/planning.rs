@@ -23,21 +23,7 @@ pub(super) async fn plan(ctx: &Ctx) -> Step<Move> {
         ticket.forget_work();
         ticket.memory.base_change = None;
     });
-    let left = ctx.state(|ticket| {
-        let (budget, status) = (ticket.memory.budget(), &ticket.status);
-        let whole = budget
-            .cost_micro_usd
-            .saturating_sub(status.usage.cost_micro_usd);
-        let planning = budget
-            .planning_cost_micro_usd
-            .saturating_sub(status.planning_usage.cost_micro_usd);
-        whole.min(planning)
-    });
-    if left == 0 {
-        let message = "what the planner may spend on this ticket is used up; an admin can raise it: sallyport retry ID \
-                       --add-cost USD";
-        return Err(park(kind::BUDGET, "plan", message));
-    }
+    money_left(ctx)?;
     let load = ctx.state(|ticket| LoadPolicy {
         ticket: ticket.key(),
         repository_url: ticket.status.repository_url.clone(),
@@ -52,10 +38,14 @@ pub(super) async fn plan(ctx: &Ctx) -> Step<Move> {
         what,
     )
     .await?;
-    let key = next_key(ctx);
-    let (input, round) = ctx.state_mut(|ticket| {
+    ctx.state_mut(|ticket| {
         ticket.memory.policy = pinned.effective.clone();
         ticket.memory.pinned = Some(pinned.clone());
+    });
+    // The repository may allow less than the installation.
+    let left = money_left(ctx)?;
+    let key = next_key(ctx);
+    let (input, round) = ctx.state(|ticket| {
         let revised = ticket.memory.revised.clone();
         let round = revised.len() + 1;
         let input = PlanInput {
@@ -79,6 +69,26 @@ pub(super) async fn plan(ctx: &Ctx) -> Step<Move> {
         ticket.status.spec = Some(planned.spec);
     });
     Ok(Move::on(State::AwaitingSpecApproval))
+}
+
+/// What the planner may still spend on this ticket, if it is anything.
+fn money_left(ctx: &Ctx) -> Step<u64> {
+    let left = ctx.state(|ticket| {
+        let (budget, status) = (ticket.memory.budget(), &ticket.status);
+        let whole = budget
+            .cost_micro_usd
+            .saturating_sub(status.usage.cost_micro_usd);
+        let planning = budget
+            .planning_cost_micro_usd
+            .saturating_sub(status.planning_usage.cost_micro_usd);
+        whole.min(planning)
+    });
+    if left == 0 {
+        let message = "what the planner may spend on this ticket is used up; an admin can raise it: sallyport retry ID \
+                       --add-cost USD";
+        return Err(park(kind::BUDGET, "plan", message));
+    }
+    Ok(left)
 }
 
 /// The ticket's head, without which nothing can be planned or done.

@@ -118,18 +118,6 @@ pub(super) async fn serve(ctx: &Ctx) -> Infallible {
     }
 }
 
-/// Refuses what is still on its way when the ticket has ended; what was being looked at is looked at once more.
-pub(super) async fn settle_rest(ctx: &Ctx) {
-    ctx.state_mut(|ticket| {
-        if let Some(received) = ticket.reception.settling.take() {
-            ticket.reception.inbox.push_front(received);
-        }
-    });
-    while ctx.state(|ticket| !ticket.reception.inbox.is_empty()) {
-        settle_next(ctx).await;
-    }
-}
-
 /// Takes a decision in that came as an update, and waits until it is settled.
 pub(super) async fn receive_decision(ctx: &Ctx, decision: Decision) -> DecisionOutcome {
     let at = now(ctx);

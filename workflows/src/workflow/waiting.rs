@@ -47,6 +47,10 @@ pub(super) async fn wait(
         if is_ready {
             return Ok(Woken::Ready);
         }
+        // In a long history the wait below would end at once, for the cancelled ticket to be waited for again.
+        if ctx.cancellation_token().is_cancelled() {
+            return Err(Halt::Cancelled);
+        }
         let reminder = reminder.filter(|at| *at < deadline);
         let next = reminder.unwrap_or(deadline);
         let summary = match reminder {
@@ -75,6 +79,10 @@ pub(super) async fn wait(
             ctx.state(|ticket| (ready(ticket), ticket.status.deadline != Some(deadline)));
         if is_ready {
             return Ok(Woken::Ready);
+        }
+        // A cancellation that came in time is not overtaken by the deadline.
+        if ctx.cancellation_token().is_cancelled() {
+            return Err(Halt::Cancelled);
         }
         if !moved {
             return Ok(Woken::Expired);

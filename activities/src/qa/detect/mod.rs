@@ -7,12 +7,12 @@
 //!
 //! | file | gates, in this order | |
 //! | --- | --- | --- |
-//! | `Cargo.toml` | `cargo fmt`, `cargo clippy`; `cargo build`, `cargo test` | [`cargo`] |
-//! | `package.json` | its scripts `lint`, `typecheck`, `build`; `test`; with npm, pnpm or yarn | [`node`] |
-//! | `pyproject.toml`, `tox.ini`, ..., a folder of tests | `ruff`, `mypy`; pytest, unittest, tox or nox | [`python`] |
-//! | `go.mod` | `go vet`; `go build`, `go test` | [`go`] |
-//! | `pom.xml`, `build.gradle` | the tests, by the wrapper if it is committed | [`java`] |
-//! | `Makefile` | `make test` or `make check` | [`make`] |
+//! | `Cargo.toml` | `cargo fmt`, `cargo clippy`; `cargo build`, `cargo test` | `cargo.rs` |
+//! | `package.json` | its scripts `lint`, `typecheck`, `build`; `test`; with npm, pnpm or yarn | `node.rs` |
+//! | `pyproject.toml`, `tox.ini`, ..., a folder of tests | `ruff`, `mypy`; pytest, unittest, tox or nox | `python.rs` |
+//! | `go.mod` | `go vet`; `go build`, `go test` | `go.rs` |
+//! | `pom.xml`, `build.gradle` | the tests, by the wrapper if it is committed | `java.rs` |
+//! | `Makefile` | `make test` or `make check` | `make.rs` |
 //!
 //! Formatting, lint and types are optional, and so is the build of a `package.json`; the rest is required. `make` is
 //! optional where something else is required, since it usually runs the same again. No gate has a network, so
