@@ -76,13 +76,23 @@ async fn a_base_branch_that_moves_on_has_people_asked_again() {
     let status = sallyport.run_sallyport(&["status", &id]).unwrap();
     assert!(status.contains("README.md"), "{status}");
     sallyport.run_sallyport(&["approve", &id, "--yes"]).unwrap();
-    sallyport.api.until_gate(&id, "PR").await.unwrap();
-    sallyport.run_sallyport(&["approve", &id, "--yes"]).unwrap();
-    sallyport.api.until_state(&id, "COMPLETED").await.unwrap();
-    let readme = git(&["-C", &main.display().to_string(), "show", "main:README.md"]);
+    // The agent works on what somebody else merged.
+    let view = sallyport
+        .api
+        .until(&id, "the agent's change is there", |view| {
+            view["workflow"]["diff"].is_object()
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        view["status"]["spec"]["base_commit"],
+        second["base_change"]["to"]
+    );
+    let diff = sallyport.run_sallyport(&["diff", &id]).unwrap();
     assert!(
-        readme.contains("Of somebody else's") && readme.contains("show durations to people"),
-        "{readme}"
+        diff.contains("+For programs that show durations to people.")
+            && !diff.contains("-Of somebody"),
+        "{diff}"
     );
 }
 

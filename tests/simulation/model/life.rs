@@ -37,6 +37,9 @@ const SURELY: &[&str] = &[
     "remove_workspace",
 ];
 
+/// What is not begun for a ticket that was cancelled, and not broken off once it has begun.
+const WHOLE: &[&str] = &["open_gate", "open_pull_request", "reopen_pull_request"];
+
 fn read<T: serde::de::DeserializeOwned>(payload: &Payload) -> Checked<T> {
     value(payload).map_err(|error| error.to_string())
 }
@@ -107,7 +110,7 @@ impl Model {
     /// Somebody cancelled the ticket: whatever waits or may be broken off stops.
     pub(super) fn cancel(&mut self) -> Checked {
         match self.stage {
-            Stage::Runs(activity) if !SURELY.contains(&activity) => {
+            Stage::Runs(activity) if !SURELY.contains(&activity) && !WHOLE.contains(&activity) => {
                 self.stage = Stage::Breaks;
                 Ok(())
             }

@@ -41,6 +41,9 @@ impl Model {
         if let Some(answer) = self.answer.clone() {
             return self.wait_is_over(Over::Answered(answer));
         }
+        if self.is_stopping {
+            return self.wait_is_over(Over::Cancelled);
+        }
         if self.order.is_some() {
             return self.carry_out();
         }

@@ -3,7 +3,7 @@
 use super::{
     Ctx, pr_gate,
     reception::Accepted,
-    step::{Step, call_detached, note, tell},
+    step::{Step, call_whole, note, tell},
     transition::{Move, SYSTEM},
     waiting::{self, Woken},
 };
@@ -50,9 +50,9 @@ pub(super) async fn wait(ctx: &Ctx) -> Step<Move> {
     };
     let change = pr_gate::change(ctx, &pull_request, &by);
     let reopen = ForgeActivities::reopen_pull_request;
-    // Detached: one that was reopened is known, and is closed again when the ticket is cancelled in this moment.
+    // Whole: one that was reopened is known, and is closed again when the ticket is cancelled in this moment.
     let options = REOPEN_PULL_REQUEST.options("reopen the pull request");
-    call_detached(ctx, reopen, change, options).await?;
+    call_whole(ctx, reopen, change, options).await?;
     ctx.state_mut(|ticket| ticket.memory.closed_because = None);
     let reason = format!("the pull request was reopened by {by}");
     note(ctx, reason.clone());

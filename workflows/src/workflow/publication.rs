@@ -5,7 +5,7 @@ use temporalio_workflow::MemoValue;
 use super::{
     Ctx, intake, planning, pr_gate, quality,
     spec_gate::no_spec,
-    step::{Step, call_detached, call_on, note},
+    step::{Step, call_on, call_whole, note},
     transition::{Move, SYSTEM},
 };
 use crate::{
@@ -53,9 +53,9 @@ pub(super) async fn publish(ctx: &Ctx) -> Step<Move> {
     call_on(ctx, &host.task_queue, publish, push, PUBLISH_BRANCH, what).await?;
     ctx.state_mut(|ticket| ticket.memory.published = true);
     reopen_if_closed(ctx).await?;
-    // Detached: a pull request that was opened is known, and is closed when the ticket is cancelled in this moment.
+    // Whole: a pull request that was opened is known, and is closed when the ticket is cancelled in this moment.
     let options = OPEN_PULL_REQUEST.options("open the pull request");
-    let opened = call_detached(ctx, ForgeActivities::open_pull_request, open, options).await?;
+    let opened = call_whole(ctx, ForgeActivities::open_pull_request, open, options).await?;
     remember_url(ctx, &opened.url);
     ctx.state_mut(|ticket| ticket.status.pull_request = Some(opened));
     intake::set_status(ctx, TicketStatusName::InReview, "set status: In Review").await;
@@ -84,7 +84,7 @@ async fn reopen_if_closed(ctx: &Ctx) -> Step<()> {
     let change = pr_gate::change(ctx, &pull_request, SYSTEM);
     let reopen = ForgeActivities::reopen_pull_request;
     let options = REOPEN_PULL_REQUEST.options("reopen the pull request");
-    call_detached(ctx, reopen, change, options).await?;
+    call_whole(ctx, reopen, change, options).await?;
     ctx.state_mut(|ticket| ticket.memory.closed_because = None);
     Ok(())
 }

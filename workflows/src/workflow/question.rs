@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Ctx, now,
-    step::{Halt, Step, call, call_detached, call_surely, next_key, note},
+    step::{Halt, Step, call, call_surely, call_whole, next_key, note},
     transition,
     waiting::{self, Woken},
 };
@@ -92,10 +92,10 @@ pub(super) async fn open(ctx: &Ctx, question: Question<'_>) -> Step<(OpenGate, b
         opened_at: now(ctx),
         base_change: question.base_change,
     };
-    // Detached: a gate that is on record is closed on record, also when the ticket is cancelled in this moment.
+    // Whole: a gate that is on record is closed on record, also when the ticket is cancelled in this moment.
     let options = OPEN_GATE.options(format!("open gate {}", question.gate));
     let open = LedgerActivities::open_gate;
-    let gate = call_detached(ctx, open, request, options).await?;
+    let gate = call_whole(ctx, open, request, options).await?;
     ctx.state_mut(|ticket| {
         ticket.memory.approvers.clear();
         ticket.memory.reminded = 0;

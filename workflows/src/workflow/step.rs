@@ -106,6 +106,24 @@ where
     run(ctx, activity, input, options).await
 }
 
+/// Calls an activity that is not broken off once it has begun: what it leaves outside must be known, so that it can be
+/// undone. A ticket that is cancelled already does not begin it.
+pub(super) async fn call_whole<A>(
+    ctx: &Ctx,
+    activity: A,
+    input: A::Input,
+    options: ActivityOptions,
+) -> Step<A::Output>
+where
+    A: ActivityDefinition,
+    A::Output: TemporalDeserializable,
+{
+    if ctx.cancellation_token().is_cancelled() {
+        return Err(Halt::Cancelled);
+    }
+    call_detached(ctx, activity, input, options).await
+}
+
 /// Calls an activity that is tried until it succeeds, also when the workflow was cancelled. Only a mistake in this code
 /// could fail it; that fails the workflow task, so that the ticket waits for a corrected worker.
 pub(super) async fn call_surely<A>(
