@@ -6,7 +6,10 @@
 use std::{fmt, time::Duration};
 
 use sallyport_ledger::{LedgerError, ObjectError};
-use sallyport_workflows::failure::{MAXIMUM_MESSAGE, kind, shorten};
+use sallyport_workflows::{
+    failure::{MAXIMUM_MESSAGE, kind, shorten},
+    usage::Spent,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use temporalio_common::error::ApplicationFailure;
 
@@ -21,6 +24,8 @@ pub struct StepError {
     message: String,
     is_final: bool,
     retry_after: Option<Duration>,
+    // Boxed: every step's result has room for an error.
+    spent: Option<Box<Spent>>,
 }
 
 impl StepError {
@@ -31,6 +36,7 @@ impl StepError {
             message: readable(&message.to_string()),
             is_final: true,
             retry_after: None,
+            spent: None,
         }
     }
 
@@ -56,6 +62,16 @@ impl StepError {
         }
     }
 
+    /// The same with what the step spent until it failed, so that it counts all the same: all tries together, since the
+    /// workflow only sees the last one's failure.
+    #[must_use]
+    pub fn spent(self, spent: Spent) -> Self {
+        Self {
+            spent: Some(Box::new(spent)),
+            ..self
+        }
+    }
+
     /// The stable name.
     pub fn kind(&self) -> &'static str {
         self.kind
@@ -69,6 +85,11 @@ impl StepError {
     /// Whether trying again is useless.
     pub fn is_final(&self) -> bool {
         self.is_final
+    }
+
+    /// What the step spent until it failed, as far as it said so.
+    pub fn details(&self) -> Option<Spent> {
+        self.spent.as_deref().copied()
     }
 
     /// How long the other side asked us to wait.
@@ -90,6 +111,7 @@ impl From<StepError> for anyhow::Error {
             .type_name(error.kind.to_owned())
             .non_retryable(error.is_final)
             .maybe_next_retry_delay(error.retry_after)
+            .maybe_details(error.spent.map(|spent| *spent))
             .build();
         Self::new(failure)
     }
@@ -154,6 +176,7 @@ impl From<QaError> for StepError {
     fn from(error: QaError) -> Self {
         match error {
             QaError::Workspace(error) => error.into(),
+            QaError::Git(error) => error.into(),
             QaError::Object(error) => error.into(),
             QaError::Sandbox(_) | QaError::Folder(_) => Self::step(error),
         }
@@ -196,6 +219,14 @@ fn readable(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sallyport_workflows::usage::Usage;
+    use temporalio_common::{
+        data_converters::{
+            ActivitySerializationContext, DefaultFailureConverter, FailureConverter as _,
+            PayloadConverter, SerializationContextData,
+        },
+        error::{IncomingError, OutgoingActivityError, OutgoingError},
+    };
     use temporalio_sdk::activities::ActivityError;
 
     use super::*;
@@ -217,6 +248,39 @@ mod tests {
             panic!("no application failure");
         };
         assert!(failure.is_non_retryable());
+    }
+
+    /// What the workflow makes of a failure that `error` became, on its way through Temporal.
+    fn as_the_workflow_sees_it(error: StepError) -> ApplicationFailure {
+        let ActivityError::Application(failure) = ActivityError::from(error) else {
+            panic!("no application failure");
+        };
+        let converter = DefaultFailureConverter::default();
+        let payloads = PayloadConverter::default();
+        let context = SerializationContextData::Activity(ActivitySerializationContext::new());
+        let outgoing = OutgoingError::Activity(OutgoingActivityError::Application(failure));
+        let failure = converter.to_failure(outgoing, &payloads, &context);
+        match converter.to_error(failure, &payloads, &context) {
+            Ok(IncomingError::Application(failure)) => failure,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_was_spent_reaches_the_workflow() {
+        let spent = Spent {
+            usage: Usage {
+                requests: 3,
+                cost_micro_usd: 70_000,
+                ..Usage::default()
+            },
+            agent_seconds: 42,
+        };
+        let seen = as_the_workflow_sees_it(StepError::fatal(kind::BUDGET, "no more").spent(spent));
+        assert_eq!(seen.details::<Spent>().unwrap(), Some(spent));
+        assert_eq!(seen.type_name(), Some(kind::BUDGET));
+        let free = as_the_workflow_sees_it(StepError::fatal(kind::BUDGET, "no more"));
+        assert_eq!(free.details::<Spent>().unwrap(), None);
     }
 
     #[test]

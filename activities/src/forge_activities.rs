@@ -24,7 +24,7 @@ use crate::{
     forge::{Change, Forge, Proposal},
     planning::render::spec_markdown,
     text::{self, PullRequestFacts},
-    workspace::{approved, diff},
+    workspace::{approved, diff, granted},
 };
 
 /// Implements the activities towards the forge.
@@ -59,10 +59,12 @@ impl ForgeSteps {
             );
             return Err(StepError::fatal(kind::OUT_OF_SCOPE, message));
         }
-        let outside = diff::out_of_scope(git, base, commit, &approved.spec.scope()).await?;
+        let granted = granted::load(objects, &approved.spec, &input.grants).await?;
+        let outside = diff::out_of_scope(git, base, commit, &granted.scope).await?;
         if let Some(first) = outside.first() {
             let message = format!(
-                "{commit} differs from its base in {} file(s) that the SPEC does not list, such as {}; nothing was pushed",
+                "{commit} differs from its base in {} file(s) that neither the SPEC lists nor anybody granted, such as {}; \
+                 nothing was pushed",
                 outside.len(),
                 shorten(first, 200)
             );
@@ -89,12 +91,14 @@ impl ForgeSteps {
         if spec_markdown(&input.ticket.ticket_id, &spec) != approved_text {
             return Err(changed(&"its data does not render to its text"));
         }
+        let granted = granted::load(objects, &spec, &input.grants).await?;
         let facts = PullRequestFacts {
             ticket: &input.ticket,
             summary: &input.summary,
             spec: &spec,
             reference: &input.spec,
             approved_by: &input.spec_approved_by,
+            grants: &granted.requests,
             head_commit: &input.head_commit,
             agent_summary: &input.agent_summary,
             qa: &input.qa,

@@ -2,7 +2,9 @@
 
 use chrono::DateTime;
 use sallyport_test_support::scripted_model::Scenario;
-use sallyport_workflows::{ObjectRef, activities::GateResult, ticket::TicketSummary};
+use sallyport_workflows::{
+    ObjectRef, activities::GateResult, spec::SpecRef, ticket::TicketSummary,
+};
 
 use super::*;
 use crate::testing::{House, spec_for};
@@ -25,6 +27,35 @@ async fn commit_of(house: &House, files: &[(&str, &str)]) -> String {
     commit
 }
 
+/// What is told about `commit`.
+fn proposal(house: &House, spec: SpecRef, commit: String) -> OpenPullRequest {
+    OpenPullRequest {
+        ticket: house.ticket.clone(),
+        summary: TicketSummary {
+            title: "t".into(),
+            url: "https://flux-lens.example.com/tickets/FL-1".into(),
+            reporter: "reporter@example.com".into(),
+            content: ObjectRef::of(b"{}"),
+        },
+        repository_url: house.origin.url().to_owned(),
+        base_branch: "main".into(),
+        head_commit: commit,
+        spec,
+        spec_approved_by: "approver@example.com".into(),
+        grants: Vec::new(),
+        agent_summary: "I did it.".into(),
+        qa: vec![GateResult {
+            name: "Unit tests".into(),
+            required: true,
+            passed: true,
+            base: Some(true),
+            excused: false,
+            duration_ms: 12,
+        }],
+        qa_report: ObjectRef::of(b"r"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_in_the_spec_is_never_pushed() {
     let house = House::new(&[("src/a.js", "a\n"), ("src/b.js", "b\n")], Scenario::new()).await;
@@ -35,6 +66,7 @@ async fn what_is_not_in_the_spec_is_never_pushed() {
         ticket: house.ticket.clone(),
         repository_url: house.origin.url().to_owned(),
         commit: commit.to_owned(),
+        grants: Vec::new(),
         spec: spec.clone(),
         policy: policy.clone(),
     };
@@ -94,6 +126,25 @@ async fn what_is_not_in_the_spec_is_never_pushed() {
         .done()
         .await
         .unwrap();
+    // A grant for another file helps as little as one that nobody can have given.
+    let objects = &house.context.objects;
+    let grant = async |path: &str| {
+        let request = serde_json::json!({"paths": [path], "reason": "r"});
+        objects.put(request.to_string()).await.unwrap()
+    };
+    for (path, expected) in [
+        ("src/c.js", kind::OUT_OF_SCOPE),
+        ("../b.js", kind::SPEC_CHANGED),
+    ] {
+        let mut granted = input(&wide);
+        granted.grants = vec![grant(path).await];
+        let error = steps.publish(&granted).await.unwrap_err();
+        assert!(
+            error.is_final() && error.kind() == expected,
+            "{path}: {error:?}"
+        );
+    }
+
     let narrow = commit_of(&house, &[("src/a.js", "2\n")]).await;
     assert_eq!(
         steps.publish(&input(&narrow)).await.unwrap(),
@@ -110,6 +161,43 @@ async fn what_is_not_in_the_spec_is_never_pushed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_granted_is_pushed_and_told() {
+    let house = House::new(&[("src/a.js", "a\n"), ("src/b.js", "b\n")], Scenario::new()).await;
+    let base = house.origin.head("main").await;
+    let (spec, policy) = house.approve(&spec_for(&["src/a.js"]), &base).await;
+    let steps = ForgeSteps::new(house.context.clone());
+    let request = serde_json::json!({"paths": ["src/b.js"], "reason": "It holds the table."});
+    let grant = house
+        .context
+        .objects
+        .put(request.to_string())
+        .await
+        .unwrap();
+    let commit = commit_of(&house, &[("src/a.js", "2\n"), ("src/b.js", "2\n")]).await;
+    let publish = PublishBranch {
+        ticket: house.ticket.clone(),
+        repository_url: house.origin.url().to_owned(),
+        commit: commit.clone(),
+        grants: vec![grant.clone()],
+        spec: spec.clone(),
+        policy,
+    };
+    steps.publish(&publish).await.unwrap();
+    assert_eq!(house.origin.head("sallyport/FL-1").await, commit);
+    let mut open = proposal(&house, spec, commit);
+    open.grants = vec![grant];
+    steps.propose(&open).await.unwrap();
+    let ticket = house.ticket.ledger_id();
+    let row = sallyport_ledger::pull_requests::get(&house.context.database, ticket).await;
+    let body = row.unwrap().body;
+    assert!(body.contains("- `src/b.js`: It holds the table."), "{body}");
+
+    open.grants = vec![ObjectRef::of(b"never stored")];
+    let error = steps.propose(&open).await.unwrap_err();
+    assert_eq!(error.kind(), kind::SPEC_CHANGED, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_is_opened_once_and_changed_through_the_forge() {
     let house = House::new(&[("src/a.js", "a\n")], Scenario::new()).await;
     let base = house.origin.head("main").await;
@@ -120,32 +208,12 @@ async fn a_pull_request_is_opened_once_and_changed_through_the_forge() {
         ticket: house.ticket.clone(),
         repository_url: house.origin.url().to_owned(),
         commit: commit.clone(),
+        grants: Vec::new(),
         spec: spec.clone(),
         policy,
     };
     steps.publish(&publish).await.unwrap();
-    let open = OpenPullRequest {
-        ticket: house.ticket.clone(),
-        summary: TicketSummary {
-            title: "t".into(),
-            url: "https://flux-lens.example.com/tickets/FL-1".into(),
-            reporter: "reporter@example.com".into(),
-            content: ObjectRef::of(b"{}"),
-        },
-        repository_url: house.origin.url().to_owned(),
-        base_branch: "main".into(),
-        head_commit: commit.clone(),
-        spec,
-        spec_approved_by: "approver@example.com".into(),
-        agent_summary: "I did it.".into(),
-        qa: vec![GateResult {
-            name: "Unit tests".into(),
-            required: true,
-            passed: true,
-            duration_ms: 12,
-        }],
-        qa_report: ObjectRef::of(b"r"),
-    };
+    let open = proposal(&house, spec, commit);
     let pull_request = steps.propose(&open).await.unwrap();
     assert_eq!(steps.propose(&open).await.unwrap(), pull_request);
     let row =

@@ -7,18 +7,32 @@
 
 use std::sync::Arc;
 
-use sallyport_ledger::{approvals, decisions, proof::Proof, transitions};
+use sallyport_ledger::{
+    LedgerError,
+    approvals::{self, Opening},
+    commands, decisions, notifications,
+    proof::Proof,
+    transitions, workflows,
+};
 use sallyport_workflows::{
     activities::{
-        Admission, AdmitDecision, AdmitReopening, CloseGate, OpenGateRequest, RecordDecision,
-        TransitionRecord, definitions,
+        Admission, AdmitCommand, AdmitDecision, CloseGate, OpenGateRequest, RecordCommand,
+        RecordDecision, Remind, TransitionRecord, definitions,
     },
+    failure::kind,
     gate::OpenGate,
+    ticket::TicketKey,
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
-use crate::{context::Context, failure::StepError};
+use crate::{
+    calendar,
+    context::Context,
+    failure::StepError,
+    notices::{self, Question},
+    policy_check,
+};
 
 /// Implements the activities that keep the ledger.
 #[derive(Debug)]
@@ -47,6 +61,65 @@ impl LedgerSteps {
             ..judged(proof)
         })
     }
+
+    async fn open(&self, request: &OpenGateRequest) -> Result<OpenGate, StepError> {
+        let invalid = |problem: &dyn std::fmt::Display| {
+            StepError::fatal(
+                kind::POLICY_INVALID,
+                format!("gate {} cannot be opened: {problem}", request.gate),
+            )
+        };
+        policy_check::check_gate(request.gate, &request.policy)
+            .and_then(|()| {
+                policy_check::check_reporter(request.gate, &request.policy, &request.reporter)
+            })
+            .map_err(|problem| invalid(&problem))?;
+        let schedule = calendar::schedule(request.opened_at, &request.policy)
+            .map_err(|problem| invalid(&problem))?;
+        let title = self.title(&request.ticket).await?;
+        let notice = notices::gate_opened(&Question {
+            ticket: &request.ticket,
+            title: title.as_deref(),
+            approval_id: request.approval_id,
+            gate: request.gate,
+            revision: &request.revision,
+            approvals_needed: request.policy.approvals,
+            deadline: schedule.deadline,
+            base_change: request.base_change.as_ref(),
+        });
+        let opening = Opening {
+            request,
+            deadline: schedule.deadline,
+            reminders: &schedule.reminders,
+            notice: &notice,
+        };
+        Ok(approvals::open_gate(&self.context.database, &opening).await?)
+    }
+
+    async fn remind_of(&self, input: &Remind) -> Result<(), StepError> {
+        let gate = &input.gate;
+        let title = self.title(&input.ticket).await?;
+        let question = Question {
+            ticket: &input.ticket,
+            title: title.as_deref(),
+            approval_id: gate.approval_id,
+            gate: gate.gate,
+            revision: &gate.revision,
+            approvals_needed: gate.approvals_needed,
+            deadline: gate.deadline,
+            base_change: gate.base_change.as_ref(),
+        };
+        let notice = notices::gate_reminder(&question, input.planned_at);
+        let database = &self.context.database;
+        notifications::tell(database, &input.ticket, gate.approval_id, &notice).await?;
+        Ok(())
+    }
+
+    /// The ticket's title, as far as the ledger knows it.
+    async fn title(&self, ticket: &TicketKey) -> Result<Option<String>, LedgerError> {
+        let row = workflows::find(&self.context.database, &ticket.ledger_id().to_string()).await?;
+        Ok(row.title)
+    }
 }
 
 fn judged(proof: Proof) -> Admission {
@@ -60,7 +133,7 @@ fn judged(proof: Proof) -> Admission {
     }
 }
 
-fn step(error: sallyport_ledger::LedgerError) -> ActivityError {
+fn step(error: LedgerError) -> ActivityError {
     StepError::from(error).into()
 }
 
@@ -79,16 +152,27 @@ impl LedgerSteps {
         Ok(())
     }
 
-    /// Puts a gate's request on record, with its deadline. The request's id is the key: again answers the same deadline.
+    /// Puts a gate's request on record, with its deadline and reminders, and writes down who is told of it. The request's id
+    /// is the key: again answers the same, and tells nobody twice. Final errors: [`kind::POLICY_INVALID`], a policy that the
+    /// gate cannot be decided by.
     #[activity(definition = definitions::OpenGate)]
     pub async fn open_gate(
         self: Arc<Self>,
         _context: ActivityContext,
         request: OpenGateRequest,
     ) -> Result<OpenGate, ActivityError> {
-        approvals::open_gate(&self.context.database, &request)
-            .await
-            .map_err(step)
+        Ok(self.open(&request).await?)
+    }
+
+    /// Writes down who is reminded of an open gate. The request's id and the planned time are the key: again changes
+    /// nothing. A gate that closed meanwhile needs nobody.
+    #[activity(definition = definitions::Remind)]
+    pub async fn remind(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        input: Remind,
+    ) -> Result<(), ActivityError> {
+        Ok(self.remind_of(&input).await?)
     }
 
     /// Checks a decision's proof and stores its comments. Again answers the same.
@@ -101,16 +185,16 @@ impl LedgerSteps {
         Ok(self.admit(&input).await?)
     }
 
-    /// Checks the proof of a wish to reopen. Again answers the same.
-    #[activity(definition = definitions::AdmitReopening)]
-    pub async fn admit_reopening(
+    /// Checks the proof of a command. Again answers the same.
+    #[activity(definition = definitions::AdmitCommand)]
+    pub async fn admit_command(
         self: Arc<Self>,
         _context: ActivityContext,
-        input: AdmitReopening,
+        input: AdmitCommand,
     ) -> Result<Admission, ActivityError> {
         let workflow_id = input.ticket.workflow_id();
         let key = &self.context.decision_key;
-        Ok(judged(key.check_reopening(&input.reopening, &workflow_id)))
+        Ok(judged(key.check_command(&input.command, &workflow_id)))
     }
 
     /// Puts a decision on record. The ticket and the decision's id are the key: again changes nothing.
@@ -125,7 +209,21 @@ impl LedgerSteps {
             .map_err(step)
     }
 
-    /// Puts on record how a gate closed. The request's id is the key: again changes nothing.
+    /// Puts a command on record, and moves the deadline of a gate that it extends. The ticket and the command's id are the
+    /// key: again changes nothing.
+    #[activity(definition = definitions::RecordCommand)]
+    pub async fn record_command(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        input: RecordCommand,
+    ) -> Result<(), ActivityError> {
+        commands::record_command(&self.context.database, &input)
+            .await
+            .map_err(step)
+    }
+
+    /// Puts on record how a gate closed, and takes back what people were still to be told of it. The request's id is the
+    /// key: again changes nothing.
     #[activity(definition = definitions::CloseGate)]
     pub async fn close_gate(
         self: Arc<Self>,

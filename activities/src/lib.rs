@@ -4,17 +4,21 @@
 //! | --- | --- |
 //! | an activity | the five `*_activities` modules: thin, one for each declaration module |
 //! | git, safely | [`git`], [`mirror`], [`workspace`] |
-//! | `.sallyport.toml` | [`policy_file`] |
-//! | the SPEC and the planner | [`planning`] |
+//! | `.sallyport.toml` | [`policy_file`]; its part of the policy: [`policy_section`]; what a policy must be: [`policy_check`] |
+//! | when a gate closes and reminds | [`calendar`] |
+//! | the SPEC and the planner | [`planning`]; whether the base branch is still as it assumes: [`base_check`] |
 //! | one run of the agent, from prompt to commit | [`execution`] |
 //! | the sealed room | [`sandbox`], and Pi in it: [`agent`], and its way to the model: [`gateway`] |
+//! | what the agent may ask people for | [`scope_request`] |
 //! | quality gates | [`qa`] |
 //! | a forge, a ticket system | [`forge`], [`tickets`]: a trait each, and a file for each vendor |
-//! | every sentence that people read | [`text`] |
+//! | every sentence that people read | [`text`]; notices about open gates: [`notices`] |
 //! | how a step fails | [`failure`] |
 //! | what all activities share | [`context`] |
 
 pub mod agent;
+pub mod base_check;
+pub mod calendar;
 pub mod config;
 pub mod context;
 pub mod execution;
@@ -26,11 +30,15 @@ pub mod git;
 pub mod heartbeat;
 pub mod ledger_activities;
 pub mod mirror;
+pub mod notices;
 pub mod planning;
 pub mod planning_activities;
+pub mod policy_check;
 pub mod policy_file;
+pub mod policy_section;
 pub mod qa;
 pub mod sandbox;
+pub mod scope_request;
 pub mod text;
 pub mod ticket_activities;
 pub mod tickets;

@@ -84,6 +84,29 @@ pub struct TreeFile {
     pub bytes: u64,
 }
 
+/// Something that lies in a folder of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name; never with a control character, and UTF-8, since others are left out.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What lies in a folder of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File {
+        /// Whether it may be executed.
+        executable: bool,
+    },
+    /// A folder.
+    Folder,
+    /// A link or a submodule.
+    Other,
+}
+
 /// All mirrors of this host.
 #[derive(Clone, Debug)]
 pub struct Mirrors {
@@ -271,6 +294,38 @@ impl Mirror {
                 (!path.chars().any(char::is_control)).then_some(TreeFile { path, bytes })
             });
         Ok(files.collect())
+    }
+
+    /// What lies directly in `folder` of `commit`, sorted by name; `folder` is empty for the top and must exist. A list of
+    /// more than `limit` bytes is an error.
+    pub async fn entries(
+        &self,
+        commit: &str,
+        folder: &str,
+        limit: u64,
+    ) -> Result<Vec<Entry>, MirrorError> {
+        let entries = self
+            .git
+            .run("ls-tree")
+            .arguments(["-z", "--long", "--full-tree"])
+            .argument(format!("{commit}:{folder}"))
+            .limit(limit)
+            .output()
+            .await?;
+        let entries = entries
+            .split(|byte| *byte == 0)
+            .filter_map(TreeEntry::parse)
+            .filter_map(|entry| {
+                let name = str::from_utf8(entry.path).ok()?.to_owned();
+                let kind = match entry.mode {
+                    "100644" => EntryKind::File { executable: false },
+                    "100755" => EntryKind::File { executable: true },
+                    "040000" => EntryKind::Folder,
+                    _ => EntryKind::Other,
+                };
+                (!name.chars().any(char::is_control)).then_some(Entry { name, kind })
+            });
+        Ok(entries.collect())
     }
 
     /// Keeps `commit` from being collected as garbage, as the `number`-th of `workspace`.

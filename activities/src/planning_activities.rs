@@ -8,26 +8,34 @@
 use std::sync::Arc;
 
 use sallyport_workflows::{
-    activities::{LoadPolicy, PinnedPolicy, PlanInput, Planned, definitions},
-    failure::kind,
+    activities::{
+        BaseCheck, ChangedBase, CheckBase, LoadPolicy, PinnedPolicy, PlanInput, Planned,
+        definitions,
+    },
+    failure::{kind, shorten},
+    gate::BaseChange,
+    policy::InstallationPolicy,
     spec::{Spec, SpecRef},
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
 use crate::{
+    base_check,
     context::Context,
     failure::StepError,
     heartbeat::beating,
-    mirror::MirrorError,
+    mirror::{Mirror, MirrorError},
     planning::{
         context::gather,
         plan::{PlanTask, plan},
         render::{percent, spec_markdown},
     },
     policy_file::{self, Policy},
+    policy_section,
+    qa::detect,
     tickets,
-    workspace::approved::revision_of,
+    workspace::approved::{self, revision_of},
 };
 
 /// Implements the activities that plan.
@@ -49,7 +57,19 @@ impl PlanningSteps {
             Some(branch) => branch.to_owned(),
             None => mirror.default_branch().await?,
         };
-        let base_commit = mirror.head(&base_branch).await?;
+        let head = mirror.head(&base_branch).await?;
+        self.pin_at(&mirror, base_branch, head, &input.installation)
+            .await
+    }
+
+    /// Reads the policy at a commit of the base branch and stores it.
+    async fn pin_at(
+        &self,
+        mirror: &Mirror,
+        base_branch: String,
+        base_commit: String,
+        installation: &InstallationPolicy,
+    ) -> Result<PinnedPolicy, StepError> {
         let invalid =
             |problem: &dyn std::fmt::Display| StepError::fatal(kind::POLICY_INVALID, problem);
         let limit = policy_file::MAXIMUM_FILE_BYTES;
@@ -59,8 +79,11 @@ impl PlanningSteps {
         };
         let repository =
             policy_file::parse(content.as_deref()).map_err(|problem| invalid(&problem))?;
+        let effective = policy_section::effective(installation, content.as_deref())
+            .map_err(|problem| invalid(&problem))?;
+        let repository = detect::complete(mirror, &base_commit, repository).await?;
         let policy = Policy {
-            installation: input.installation,
+            effective,
             repository,
         };
         let json = serde_json::to_vec(&policy).map_err(StepError::step)?;
@@ -68,7 +91,47 @@ impl PlanningSteps {
             base_branch,
             base_commit,
             policy: self.context.objects.put(json).await?,
+            effective: policy.effective,
         })
+    }
+
+    /// Compares the files in scope at the base branch's head with what the SPEC was written against.
+    async fn compare_base(&self, input: CheckBase) -> Result<BaseCheck, StepError> {
+        let objects = &self.context.objects;
+        let approved =
+            approved::load(objects, &input.ticket.ticket_id, &input.spec, &input.policy).await?;
+        let mirror = self.context.mirrors.fetch(&input.repository_url).await?;
+        let head = mirror.head(&input.base_branch).await?;
+        let from = &input.spec.base_commit;
+        let scope = approved.spec.scope();
+        let Some(changed) = base_check::changed(&mirror, from, &head, &scope).await? else {
+            return Ok(BaseCheck::Unchanged);
+        };
+        let pinned = self
+            .pin_at(
+                &mirror,
+                input.base_branch,
+                head.clone(),
+                &input.installation,
+            )
+            .await?;
+        let change = BaseChange {
+            from: from.clone(),
+            to: head.clone(),
+            files: changed.files,
+            first: shorten(&changed.first, 120),
+            diff: objects.put(changed.diff).await?,
+        };
+        let spec = SpecRef {
+            revision: revision_of(&approved.text, &head, &pinned.policy),
+            base_commit: head,
+            ..input.spec
+        };
+        Ok(BaseCheck::Changed(Box::new(ChangedBase {
+            spec,
+            pinned,
+            change,
+        })))
     }
 
     async fn plan_ticket(&self, input: PlanInput) -> Result<Planned, StepError> {
@@ -133,6 +196,17 @@ impl PlanningSteps {
         input: LoadPolicy,
     ) -> Result<PinnedPolicy, ActivityError> {
         Ok(self.pin(input).await?)
+    }
+
+    /// Checks the approved SPEC's bytes, fetches the repository and compares the files in scope. A read: again may find a
+    /// newer head, and the workflow takes what it is answered.
+    #[activity(definition = definitions::CheckBase)]
+    pub async fn check_base(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        input: CheckBase,
+    ) -> Result<BaseCheck, ActivityError> {
+        Ok(self.compare_base(input).await?)
     }
 
     /// Asks the planner for a SPEC and stores it. Again asks again. Heartbeats by a timer; a cancellation ends the request.

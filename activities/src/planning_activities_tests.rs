@@ -10,7 +10,7 @@ use sallyport_workflows::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{testing::House, workspace::approved};
+use crate::testing::{House, spec_for};
 
 const GATES: &str = "[[gates]]\nname = 'Unit tests'\ncommand = 'node --test'\n";
 
@@ -18,7 +18,8 @@ fn answer(title: &str, path: &str) -> Value {
     json!({
         "title": title, "problem": "p", "solution": "s",
         "files": [{"path": path, "change": "modify", "reason": "r"}],
-        "plan": ["1"], "testing": ["t"], "checklist": ["c"], "risks": [], "confidence": 0.8,
+        "plan": ["1"], "testing": ["t"], "risks": [], "confidence": 0.8,
+        "criteria": [{"text": "c", "check": "Unit tests"}],
     })
 }
 
@@ -100,6 +101,25 @@ async fn a_ticket_becomes_a_spec_that_can_be_approved_and_revised() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_repositorys_policy_is_part_of_what_is_approved() {
+    let section = "[policy.pr_gate]\napprovals = 2\n[policy.budget]\nrepairs = 1\n";
+    let file = format!("{GATES}{section}");
+    let house = House::new(&[(policy_file::FILE, &file)], Scenario::new()).await;
+    let pinned = pin(&house).await.unwrap();
+    assert_eq!(pinned.effective.pr_gate.approvals, 2);
+    assert_eq!(pinned.effective.budget.repairs, 1);
+    assert_eq!(pinned.effective.spec_gate.approvals, 1);
+    let stored = house.context.objects.get(&pinned.policy).await.unwrap();
+    let stored: Policy = serde_json::from_slice(&stored).unwrap();
+    assert_eq!(stored.effective, pinned.effective);
+
+    let laxer = house.origin.commit(&[(policy_file::FILE, GATES)]).await;
+    let other = pin(&house).await.unwrap();
+    assert_eq!(other.base_commit, laxer);
+    assert_ne!(other.policy, pinned.policy);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bad_policy_and_a_missing_repository_are_final() {
     for (content, words) in [
         (
@@ -107,6 +127,10 @@ async fn a_bad_policy_and_a_missing_repository_are_final() {
             "line 4",
         ),
         ("# nothing\n".to_owned(), "names no gates"),
+        (
+            format!("{GATES}[policy.spec_gate]\napprovals = 0\n"),
+            "line 5: `policy.spec_gate.approvals`",
+        ),
         ("#".repeat(70_000), "bytes"),
     ] {
         let house = House::new(&[(policy_file::FILE, &content)], Scenario::new()).await;
@@ -136,4 +160,140 @@ async fn a_bad_policy_and_a_missing_repository_are_final() {
         error.is_final() && error.kind() == kind::REPOSITORY_UNAVAILABLE,
         "{error:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_gates_they_are_detected_and_the_spec_says_so() {
+    let package = r#"{"scripts": {"test": "node --test"}}"#;
+    let mut planned = answer("Fix a", "src/a.js");
+    planned["criteria"][0]["check"] = "npm tests".into();
+    let scenario = Scenario::new().plan([PlanAnswer::json(planned)]);
+    let house = House::new(&[("src/a.js", "a\n"), ("package.json", package)], scenario).await;
+    let pinned = pin(&house).await.unwrap();
+    let steps = PlanningSteps::new(house.context.clone());
+    let planned = steps
+        .plan_ticket(plan_input(&house, &pinned, Vec::new()).await)
+        .await
+        .unwrap();
+    let objects = &house.context.objects;
+    let loaded = approved::load(objects, "FL-1", &planned.spec, &pinned.policy)
+        .await
+        .unwrap();
+    assert!(loaded.policy.repository.detected);
+    for line in [
+        "1. c — checked by: npm tests\n",
+        "Detected from the repository's files, since its `.sallyport.toml` names none:\n",
+        "- npm tests (required): `CI=true npm run test`\n",
+    ] {
+        assert!(loaded.text.contains(line), "{line}: {}", loaded.text);
+    }
+}
+
+/// A SPEC for `src/a.js` that was approved against the present head, and the question whether it still holds.
+async fn approved_spec(house: &House) -> CheckBase {
+    let base = house.origin.head("main").await;
+    let (spec, policy) = house.approve(&spec_for(&["src/a.js"]), &base).await;
+    CheckBase {
+        ticket: house.ticket.clone(),
+        repository_url: house.origin.url().to_owned(),
+        spec,
+        policy,
+        base_branch: "main".into(),
+        installation: InstallationPolicy::default(),
+    }
+}
+
+const FILES: [(&str, &str); 3] = [
+    ("src/a.js", "a\n"),
+    ("src/b.js", "b\n"),
+    (policy_file::FILE, GATES),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_base_asks_again_with_the_same_spec() {
+    let house = House::new(&FILES, Scenario::new()).await;
+    let steps = PlanningSteps::new(house.context.clone());
+    let asked = approved_spec(&house).await;
+    let check = async |input: &CheckBase| steps.compare_base(input.clone()).await.unwrap();
+    assert_eq!(check(&asked).await, BaseCheck::Unchanged);
+    // A policy that is wrong by now is none of this SPEC's business.
+    house
+        .origin
+        .commit(&[("src/b.js", "B\n"), (policy_file::FILE, "wrong")])
+        .await;
+    assert_eq!(check(&asked).await, BaseCheck::Unchanged);
+
+    let stricter = format!("{GATES}[policy.spec_gate]\napprovals = 2\n");
+    let head = house
+        .origin
+        .commit(&[("src/a.js", "A\n"), (policy_file::FILE, &stricter)])
+        .await;
+    let answer = check(&asked).await;
+    let bytes = serde_json::to_vec(&answer).unwrap().len();
+    assert!(bytes < 2048, "{bytes} bytes go into the history");
+    let BaseCheck::Changed(changed) = answer else {
+        panic!("the change was not seen");
+    };
+    let ChangedBase {
+        spec,
+        pinned,
+        change,
+    } = *changed;
+    assert_eq!(
+        (change.from.as_str(), change.to.as_str()),
+        (asked.spec.base_commit.as_str(), head.as_str())
+    );
+    assert_eq!((change.files, change.first.as_str()), (1, "src/a.js"));
+    let objects = &house.context.objects;
+    let diff = objects.get_text(&change.diff).await.unwrap();
+    assert!(diff.contains("+A") && !diff.contains("b.js"), "{diff}");
+    assert_eq!(pinned.base_commit, head);
+    assert_eq!(pinned.base_branch, "main");
+    assert_eq!(pinned.effective.spec_gate.approvals, 2);
+
+    assert_eq!(spec.base_commit, head);
+    assert_eq!(
+        (&spec.text, &spec.document),
+        (&asked.spec.text, &asked.spec.document)
+    );
+    assert_ne!(spec.revision, asked.spec.revision);
+    let loaded = approved::load(objects, "FL-1", &spec, &pinned.policy)
+        .await
+        .unwrap();
+    assert_eq!(loaded.policy.effective, pinned.effective);
+    // What was approved before is not approved now.
+    let old = approved::load(objects, "FL-1", &asked.spec, &pinned.policy).await;
+    assert_eq!(old.unwrap_err().kind(), kind::SPEC_CHANGED);
+
+    let again = CheckBase {
+        spec,
+        policy: pinned.policy,
+        ..asked
+    };
+    assert_eq!(check(&again).await, BaseCheck::Unchanged);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_compared_is_final() {
+    let house = House::new(&FILES, Scenario::new()).await;
+    let steps = PlanningSteps::new(house.context.clone());
+    let asked = approved_spec(&house).await;
+    let failure = async |input: CheckBase| {
+        let error = steps.compare_base(input).await.unwrap_err();
+        assert!(error.is_final(), "{error}");
+        error.kind()
+    };
+    let mut forged = asked.clone();
+    forged.spec.text = house.context.objects.put("# Other").await.unwrap();
+    assert_eq!(failure(forged).await, kind::SPEC_CHANGED);
+    let branchless = CheckBase {
+        base_branch: "gone".into(),
+        ..asked.clone()
+    };
+    assert_eq!(failure(branchless).await, kind::REPOSITORY_UNAVAILABLE);
+    house
+        .origin
+        .commit(&[("src/a.js", "A\n"), (policy_file::FILE, "wrong")])
+        .await;
+    assert_eq!(failure(asked).await, kind::POLICY_INVALID);
 }

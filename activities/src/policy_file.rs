@@ -3,8 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use sallyport_workflows::policy::InstallationPolicy;
-use serde::{Deserialize, Serialize};
+use sallyport_workflows::{
+    failure::shorten,
+    policy::InstallationPolicy,
+    spec::{REVIEW, SpecGate, SpecGates},
+};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use toml::Spanned;
 
 /// The file's name, at the top of the repository.
@@ -13,8 +17,8 @@ pub const FILE: &str = ".sallyport.toml";
 /// The largest file that is read, in bytes.
 pub const MAXIMUM_FILE_BYTES: u64 = 64 << 10;
 
-/// The most gates that a repository may have.
-pub const MAXIMUM_GATES: usize = 20;
+/// The most gates that a repository may have: as many results as fit into what the workflow keeps.
+pub const MAXIMUM_GATES: usize = 12;
 
 /// The longest time that one gate may take, in seconds.
 pub const MAXIMUM_GATE_SECONDS: u64 = 3600;
@@ -29,8 +33,26 @@ const EXAMPLE: &str = "[[gates]]\nname = \"Unit tests\"\ncommand = \"npm test\"\
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RepositoryPolicy {
-    /// What QA runs, in order; at least one.
+    /// What QA runs, in order. None if the file names none; then [`complete`](crate::qa::detect::complete) finds them.
     pub gates: Vec<QualityGate>,
+    /// Whether the gates were detected from the repository's other files.
+    #[serde(default)]
+    pub detected: bool,
+}
+
+impl RepositoryPolicy {
+    /// The gates as a SPEC lists them.
+    pub fn as_in_spec(&self) -> SpecGates {
+        let gate = |gate: &QualityGate| SpecGate {
+            name: gate.name.clone(),
+            command: gate.command.clone(),
+            required: gate.required,
+        };
+        SpecGates {
+            detected: self.detected,
+            list: self.gates.iter().map(gate).collect(),
+        }
+    }
 }
 
 /// A command that judges a commit.
@@ -43,31 +65,36 @@ pub struct QualityGate {
     pub command: String,
     /// Whether a failure fails QA.
     pub required: bool,
+    /// Whether a failure does not fail QA where the gate fails on the base commit in the same way.
+    #[serde(default)]
+    pub allow_red_base: bool,
     /// How long it may take, in seconds, up to [`MAXIMUM_GATE_SECONDS`].
     pub timeout_seconds: u64,
 }
 
-/// Both parts of the policy, as they are pinned for one SPEC: what is stored, and what the SPEC's revision covers.
+/// The whole policy, as it is pinned for one SPEC: what is stored, and what the SPEC's revision covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// The installation's part.
-    pub installation: InstallationPolicy,
-    /// The repository's part.
+    /// What the ticket runs under: the installation's policy as the repository's section `[policy]` made it stricter.
+    pub effective: InstallationPolicy,
+    /// What else the repository says.
     pub repository: RepositoryPolicy,
 }
 
 /// What is wrong with a repository's file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyProblem {
-    /// There is none, or it names no gate.
+    /// It names no gate or is missing, and none was detected either.
     #[error(
-        "{FILE} {what} on the base branch, so nothing could judge a change; commit one that names the commands of QA, \
-         such as:\n{EXAMPLE}"
+        "{FILE} is missing or names no gates on the base branch, and nothing that a change could fail was detected at the \
+         top of the repository{}; so nothing could judge a change; commit one that names the commands of QA, such as:\n\
+         {EXAMPLE}",
+        in_brackets(seen)
     )]
     NoGates {
-        /// `is missing` or `names no gates`.
-        what: &'static str,
+        /// What was seen instead.
+        seen: Vec<String>,
     },
     /// It is no text.
     #[error("{FILE} is not text in UTF-8")]
@@ -84,11 +111,21 @@ pub enum PolicyProblem {
     },
 }
 
+fn in_brackets(seen: &[String]) -> String {
+    match seen {
+        [] => String::new(),
+        seen => format!(" ({})", shorten(&seen.join("; "), 200)),
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
     gates: Vec<GateEntry>,
+    /// Read by [`crate::policy_section`].
+    #[serde(default, rename = "policy")]
+    _policy: IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -98,6 +135,8 @@ struct GateEntry {
     command: Spanned<String>,
     #[serde(default = "yes")]
     required: bool,
+    #[serde(default)]
+    allow_red_base: bool,
     timeout_seconds: Option<Spanned<u64>>,
 }
 
@@ -109,17 +148,12 @@ const DEFAULT_GATE_SECONDS: u64 = 600;
 
 /// Reads the file's content; nothing if there is no such file.
 pub fn parse(content: Option<&[u8]>) -> Result<RepositoryPolicy, PolicyProblem> {
-    let content = content.ok_or(PolicyProblem::NoGates { what: "is missing" })?;
+    let content = content.unwrap_or_default();
     let text = str::from_utf8(content).map_err(|_| PolicyProblem::NotText)?;
     let file: File = toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);
         wrong(text, start, error.message())
     })?;
-    if file.gates.is_empty() {
-        return Err(PolicyProblem::NoGates {
-            what: "names no gates",
-        });
-    }
     let mut names = BTreeSet::new();
     let mut seconds = 0;
     let mut gates = Vec::new();
@@ -143,7 +177,10 @@ pub fn parse(content: Option<&[u8]>) -> Result<RepositoryPolicy, PolicyProblem> 
         }
         gates.push(gate);
     }
-    Ok(RepositoryPolicy { gates })
+    Ok(RepositoryPolicy {
+        gates,
+        detected: false,
+    })
 }
 
 fn checked(text: &str, entry: GateEntry) -> Result<QualityGate, PolicyProblem> {
@@ -152,6 +189,11 @@ fn checked(text: &str, entry: GateEntry) -> Result<QualityGate, PolicyProblem> {
     if !plain || name.chars().count() > 60 {
         let problem = "`name` must be one line of 1 to 60 characters";
         return Err(wrong(text, entry.name.span().start, problem));
+    }
+    if name.trim().eq_ignore_ascii_case(REVIEW) {
+        let problem =
+            format!("`{REVIEW}` is no name for a gate: in a SPEC it stands for a person who looks");
+        return Err(wrong(text, entry.name.span().start, &problem));
     }
     let command = entry.command.get_ref();
     if command.trim().is_empty() || command.len() > 4096 || command.contains('\0') {
@@ -173,11 +215,13 @@ fn checked(text: &str, entry: GateEntry) -> Result<QualityGate, PolicyProblem> {
         name: name.clone(),
         command: command.clone(),
         required: entry.required,
+        allow_red_base: entry.allow_red_base,
         timeout_seconds,
     })
 }
 
-fn wrong(text: &str, start: usize, problem: &str) -> PolicyProblem {
+/// What is wrong at the byte `start` of `text`.
+pub(crate) fn wrong(text: &str, start: usize, problem: &str) -> PolicyProblem {
     let before = text.get(..start).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let quoted: String = text
@@ -217,19 +261,17 @@ mod tests {
             name: "Unit tests".into(),
             command: "node --test".into(),
             required: true,
+            allow_red_base: false,
             timeout_seconds: 600,
         };
         assert_eq!(policy.unwrap().gates, [gate]);
     }
 
     #[test]
-    fn without_gates_it_says_what_to_write() {
-        for (content, what) in [(None, "is missing"), (Some(&b""[..]), "names no gates")] {
-            let problem = parse(content).unwrap_err().to_string();
-            assert!(
-                problem.contains(what) && problem.contains("[[gates]]"),
-                "{problem}"
-            );
+    fn a_file_without_gates_leaves_them_to_be_detected() {
+        for content in [None, Some(&b""[..])] {
+            let policy = parse(content).unwrap();
+            assert!(policy.gates.is_empty() && !policy.detected);
         }
     }
 
@@ -271,6 +313,11 @@ mod tests {
                 3,
                 "command",
             ),
+            (
+                "[[gates]]\nname = 'Review'\ncommand = 'b'\n".to_owned(),
+                2,
+                "a person who looks",
+            ),
             (format!("{gate}{gate}"), 5, "same `name`"),
         ] {
             let problem = problem(&text);
@@ -298,10 +345,10 @@ mod tests {
             (0..count).map(gate).collect()
         };
         assert_eq!(
-            parse(Some(gates(20, 600).as_bytes())).unwrap().gates.len(),
-            20
+            parse(Some(gates(12, 600).as_bytes())).unwrap().gates.len(),
+            12
         );
-        assert!(problem(&gates(21, 60)).contains("more than 20"));
+        assert!(problem(&gates(13, 60)).contains("more than 12"));
         assert!(problem(&gates(4, 3600)).contains("together at most"));
         assert_eq!(parse(Some(b"\xff")).unwrap_err(), PolicyProblem::NotText);
     }

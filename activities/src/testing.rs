@@ -100,13 +100,17 @@ impl House {
     pub(crate) async fn approve(&self, spec: &Spec, base_commit: &str) -> (SpecRef, ObjectRef) {
         let gate = QualityGate {
             name: "Unit tests".into(),
-            command: "test -e src/a.js".into(),
+            command: "echo looked; test -e src/a.js".into(),
             required: true,
+            allow_red_base: false,
             timeout_seconds: 60,
         };
         let policy = Policy {
-            installation: InstallationPolicy::default(),
-            repository: RepositoryPolicy { gates: vec![gate] },
+            effective: InstallationPolicy::default(),
+            repository: RepositoryPolicy {
+                gates: vec![gate],
+                detected: false,
+            },
         };
         let objects = &self.context.objects;
         let policy = objects
@@ -137,7 +141,12 @@ pub(crate) fn spec_for(paths: &[&str]) -> Spec {
         .collect();
     serde_json::from_value(serde_json::json!({
         "title": "Fix it", "problem": "p", "solution": "s", "files": files, "plan": ["1"],
-        "testing": ["t"], "checklist": ["c"], "risks": [], "confidence": 0.9,
+        "testing": ["t"], "risks": [], "confidence": 0.9,
+        "criteria": [{"text": "c", "check": "Unit tests"}],
+        "gates": {
+            "detected": false,
+            "list": [{"name": "Unit tests", "command": "echo looked; test -e src/a.js", "required": true}],
+        },
     }))
     .unwrap()
 }

@@ -8,13 +8,15 @@ use chrono::{DateTime, Utc};
 use sallyport_workflows::{
     activities::{GateResult, StepKey, TicketEvent},
     failure::shorten,
+    gate::BaseChange,
     pull_request::PullRequest,
+    scope::ScopeRequest,
     spec::{FileChange, Spec, SpecRef},
     ticket::{TicketKey, TicketSummary},
 };
 use serde_json::json;
 
-use crate::planning::render::{code, one_line, quoted};
+use crate::planning::render::{code, criteria, one_line, quoted};
 
 /// The comment on the ticket that tells of `event`.
 pub fn ticket_comment(key: &StepKey, event: &TicketEvent) -> String {
@@ -31,9 +33,18 @@ pub fn ticket_comment(key: &StepKey, event: &TicketEvent) -> String {
                  before any code is written.\n"
             )
         }
-        TicketEvent::SpecReady { revision, deadline } => format!(
-            "A SPEC is ready and waits for a decision until **{}**. Silence rejects it.\n\n- Read it: {}\n- Decide: {}, {} or \
-             {}\n\nRevision {}\n",
+        TicketEvent::SpecReady {
+            revision,
+            deadline,
+            base_change,
+        } => format!(
+            "{} until **{}**. Silence rejects it.\n\n- Read it: {}\n- Decide: {}, {} or {}\n\nRevision {}\n",
+            match base_change {
+                None => "A SPEC is ready and waits for a decision".to_owned(),
+                Some(change) => {
+                    format!("{}The SPEC waits for a new decision", changed_base(change))
+                }
+            },
             instant(deadline),
             decide("spec"),
             decide("approve"),
@@ -66,15 +77,53 @@ pub fn ticket_comment(key: &StepKey, event: &TicketEvent) -> String {
             one_line(url),
             one_line(reason)
         ),
+        TicketEvent::ScopeRequested {
+            first,
+            count,
+            reason,
+            deadline,
+        } => format!(
+            "The agent asks to change {}. It waits for a decision until **{}**. Silence refuses it; either way the agent \
+             goes on.\n\nIts reason:\n\n{}\n- Decide: {} or {}\n",
+            match count {
+                1 => format!("{}, which the SPEC does not list", code(first)),
+                count => format!(
+                    "{count} files that the SPEC does not list, such as {}",
+                    code(first)
+                ),
+            },
+            instant(deadline),
+            quoted(reason),
+            decide("approve"),
+            decide("reject"),
+        ),
+        TicketEvent::GivenUp { reason } => format!(
+            "Sallyport has given this ticket up and changes nothing more.\n\nReason: {}\n",
+            one_line(reason)
+        ),
         TicketEvent::Failed { failure } => format!(
-            "Sallyport could not go on: the step {} failed ({}).\n\n{}\nThe ticket is parked until a person looks at it: \
-             {}\n",
+            "Sallyport could not go on: the step {} failed ({}).\n\n{}\nThe ticket is parked until a person takes it up \
+             again or gives it up.\n\n- See how it stands: {}\n- Decide: {} or {}\n",
             code(&failure.step),
             one_line(&failure.kind),
             quoted(&failure.message),
             decide("status"),
+            decide("retry"),
+            decide("abandon"),
         ),
     }
+}
+
+/// Why gate 1 asks again, a paragraph of its own.
+pub(crate) fn changed_base(change: &BaseChange) -> String {
+    let first = code(&change.first);
+    let files = match change.files {
+        1 => format!("{first}, which is in the SPEC's scope,"),
+        files => format!("{files} files in the SPEC's scope, such as {first},"),
+    };
+    format!(
+        "On the base branch {files} changed since the SPEC was written, so its approval no longer holds.\n\n"
+    )
 }
 
 /// What a pull request tells about a ticket's change.
@@ -90,6 +139,8 @@ pub struct PullRequestFacts<'a> {
     pub reference: &'a SpecRef,
     /// Who approved it.
     pub approved_by: &'a str,
+    /// The agent's requests for more scope that people granted.
+    pub grants: &'a [ScopeRequest],
     /// The published commit.
     pub head_commit: &'a str,
     /// The agent's last words.
@@ -130,16 +181,14 @@ pub fn pull_request_body(facts: &PullRequestFacts<'_>) -> String {
             one_line(&file.reason)
         );
     }
+    text.push_str(&granted_files(facts.grants));
     let summary = match facts.agent_summary.trim() {
         "" => "> (The agent said nothing about it.)\n".to_owned(),
         said => quoted(said),
     };
     let _ = write!(text, "\n## Done, in the agent's words\n\n{summary}");
     let _ = write!(text, "\n## Quality gates\n\n{}", gate_table(facts.qa));
-    text.push_str("\n## For the review\n\n");
-    for item in &spec.checklist {
-        let _ = writeln!(text, "- [ ] {}", one_line(item));
-    }
+    let _ = write!(text, "\n## Criteria\n\n{}", criteria(&spec.criteria));
     let risks: Vec<String> = spec
         .risks
         .iter()
@@ -148,14 +197,32 @@ pub fn pull_request_body(facts: &PullRequestFacts<'_>) -> String {
     if !risks.is_empty() {
         let _ = write!(text, "\n## Risks\n\n{}", risks.concat());
     }
+    let files = match facts.grants {
+        [] => "the planned files differ",
+        _ => "the planned and the granted files differ",
+    };
     let _ = write!(
         text,
         "\n---\nGenerated by Sallyport from SPEC {}, which {} approved. A coding agent wrote this change in a sealed room; \
-         only the planned files differ from the base branch.\n\n{}\n",
+         only {files} from the base branch.\n\n{}\n",
         code(&short(&facts.reference.revision)),
         one_line(facts.approved_by),
         machine_block(facts),
     );
+    text
+}
+
+/// What people granted beyond the SPEC, and why the agent wanted it.
+fn granted_files(grants: &[ScopeRequest]) -> String {
+    let mut text = String::new();
+    if !grants.is_empty() {
+        text.push_str("\n## Files granted later, with the agent's reasons\n\n");
+    }
+    for grant in grants {
+        let paths: Vec<String> = grant.paths.iter().map(|path| code(path.as_str())).collect();
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "- {}: {}", paths.join(", "), one_line(&grant.reason));
+    }
     text
 }
 
@@ -186,14 +253,23 @@ fn machine_block(facts: &PullRequestFacts<'_>) -> String {
 
 /// The gates' results as a table.
 pub fn gate_table(gates: &[GateResult]) -> String {
-    let mut table = "| Gate | Result | Required | Time |\n| --- | --- | --- | --- |\n".to_owned();
+    let mut table = "| Gate | Result | Before the change | Required | Time |\n| --- | --- | --- | --- | --- |\n".to_owned();
     for gate in gates {
-        let result = if gate.passed { "passed" } else { "**failed**" };
+        let result = match (gate.passed, gate.excused) {
+            (true, _) => "passed",
+            (false, true) => "failed as before, which the policy allows",
+            (false, false) => "**failed**",
+        };
+        let before = match gate.base {
+            Some(true) => "passed",
+            Some(false) => "failed",
+            None => "not known",
+        };
         let required = if gate.required { "yes" } else { "no" };
         let name = one_line(&gate.name).replace('|', "\\|");
         let _ = writeln!(
             table,
-            "| {name} | {result} | {required} | {} |",
+            "| {name} | {result} | {before} | {required} | {} |",
             duration(gate.duration_ms)
         );
     }
@@ -259,7 +335,7 @@ pub fn duration(milliseconds: u64) -> String {
 }
 
 /// An RFC 3339 instant for people.
-fn instant(rfc3339: &str) -> String {
+pub(crate) fn instant(rfc3339: &str) -> String {
     match DateTime::parse_from_rfc3339(rfc3339) {
         Ok(instant) => instant
             .with_timezone(&Utc)
@@ -269,7 +345,7 @@ fn instant(rfc3339: &str) -> String {
     }
 }
 
-fn short(revision: &str) -> String {
+pub(crate) fn short(revision: &str) -> String {
     revision.chars().take(12).collect()
 }
 

@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sallyport_ledger::qa_results;
+use sallyport_ledger::qa_results::{self, NewQaReport};
 use sallyport_workflows::{
     activities::{
         AgentRun, HostClaim, PrepareWorkspace, QaResult, RemoveWorkspace, RunAgent, RunQa,
@@ -29,7 +29,12 @@ use crate::{
     execution::{self, AgentHeartbeat, RunEnd},
     failure::StepError,
     heartbeat::{self, beating},
-    qa::{self, QaRoom, report},
+    qa::{
+        self, QaRoom, Subject,
+        earlier::EarlierResults,
+        report::{Facts, Report, markdown},
+        rule::Judged,
+    },
     workspace::{Workspace, approved, checkout},
 };
 
@@ -78,22 +83,46 @@ impl WorkspaceSteps {
             .await?;
         let workspace = self.workspace(ticket);
         let _alone = self.context.workspace_locks.hold(workspace.name()).await;
+        let earlier = EarlierResults::in_folder(self.context.data_dir.join("earlier-results"));
         let room = QaRoom {
             sandbox: &self.context.sandbox,
             objects,
             git: mirror.git(),
             workspace: &workspace,
+            earlier: &earlier,
         };
-        let gates = &approved.policy.repository.gates;
-        let outcomes = qa::run(room, input.key.sequence, &input.commit, gates, announce).await?;
-        let checklist = &approved.spec.checklist;
-        let report = report::markdown(&ticket.ticket_id, &input.commit, &outcomes, checklist);
-        let rows: Vec<_> = outcomes.iter().map(qa::GateOutcome::row).collect();
-        qa_results::insert(&self.context.database, &input.key, &input.commit, &rows).await?;
+        let policy = &approved.policy.repository;
+        let subject = Subject {
+            commit: &input.commit,
+            base: &input.spec.base_commit,
+            gates: &policy.gates,
+        };
+        let findings = qa::examine(room, input.key.sequence, subject, announce).await?;
+        let facts = Facts {
+            ticket_id: &ticket.ticket_id,
+            commit: &input.commit,
+            spec: &approved.spec,
+            reference: &input.spec,
+            policy,
+        };
+        let report = Report::new(&facts, &findings);
+        let json = serde_json::to_vec_pretty(&report).map_err(StepError::step)?;
+        let row = NewQaReport {
+            commit: report.commit.clone(),
+            base_commit: report.base_commit.clone(),
+            passed: report.passed,
+            reason: report.reason.clone(),
+            flagged_tests: findings.flagged_tests(),
+            report: objects.put(markdown(&report)).await?,
+            report_json: objects.put(json).await?,
+        };
+        qa_results::record(&self.context.database, &input.key, &row, &findings.rows()).await?;
         Ok(QaResult {
-            passed: qa::passed(&outcomes),
-            gates: outcomes.iter().map(qa::GateOutcome::result).collect(),
-            report: objects.put(report).await?,
+            passed: row.passed,
+            gates: findings.gates.iter().map(Judged::result).collect(),
+            flagged_tests: row.flagged_tests,
+            report: row.report,
+            report_json: row.report_json,
         })
     }
 
@@ -181,7 +210,8 @@ impl WorkspaceSteps {
         }
     }
 
-    /// Runs the gates on a clean checkout. Again starts anew and replaces the results of the same step. Heartbeats by a timer
+    /// Runs the gates on clean checkouts of the commit and its base. Again starts anew, but for what is known of the base,
+    /// and replaces the results of the same step. Heartbeats by a timer
     /// name the gate; a cancellation kills it.
     #[activity(definition = definitions::RunQa)]
     pub async fn run_qa(

@@ -29,39 +29,59 @@ async fn a_workspace_is_laid_out_checked_and_removed() {
         );
     }
 
+    let commit = house.origin.commit(&[("src/a.js", "b\n")]).await;
     let run = RunQa {
         key: StepKey {
             ticket: house.ticket.clone(),
             sequence: 5,
         },
         repository_url: house.origin.url().to_owned(),
-        commit: base.clone(),
+        commit: commit.clone(),
         policy,
         spec,
     };
-    for _ in 0..2 {
+    let database = &house.context.database;
+    let objects = &house.context.objects;
+    for expected in [
+        &["Unit tests", "Unit tests on the base commit"][..],
+        &["Unit tests"],
+    ] {
         let mut told = Vec::new();
         let result = steps
             .check(&run, |gate| told.push(gate.to_owned()))
             .await
             .unwrap();
+        assert_eq!(told, expected);
         assert!(result.passed && result.gates[0].passed);
-        assert_eq!(told, ["Unit tests"]);
-        let report = house
-            .context
-            .objects
-            .get_text(&result.report)
+        assert_eq!(result.gates[0].base, Some(true));
+        let text = objects.get_text(&result.report).await.unwrap();
+        assert!(
+            text.starts_with("# QA report for ticket FL-1: passed\n"),
+            "{text}"
+        );
+        let json = objects.get(&result.report_json).await.unwrap();
+        let report: Report = serde_json::from_slice(&json).unwrap();
+        assert_eq!(markdown(&report), text, "two forms of the same");
+        assert_eq!(
+            (report.commit, report.base_commit),
+            (commit.clone(), base.clone())
+        );
+        assert_eq!(report.criteria[0].why, "Unit tests passed");
+
+        let rows = qa_results::of_workflow(database, house.ticket.ledger_id())
             .await
             .unwrap();
-        assert!(
-            report.starts_with("# QA report for ticket FL-1: passed\n"),
-            "{report}"
-        );
+        assert_eq!(rows.len(), 1, "one for each step, however often it ran");
+        let stored = rows[0].stored.as_ref().unwrap();
+        assert_eq!(*stored, report.gates[0].on_commit.stored);
+        assert_eq!(objects.get_text(stored).await.unwrap(), "looked\n");
+        let reports = qa_results::reports_of_workflow(database, house.ticket.ledger_id())
+            .await
+            .unwrap();
+        assert_eq!(reports.len(), 1);
+        assert_eq!(reports[0].report, result.report);
+        assert_eq!(reports[0].report_json, result.report_json);
     }
-    let rows = qa_results::of_workflow(&house.context.database, house.ticket.ledger_id())
-        .await
-        .unwrap();
-    assert_eq!(rows.len(), 1, "one for each step, however often it ran");
 
     prepare.spec.revision = "0".repeat(64);
     assert_eq!(

@@ -3,7 +3,7 @@
 
 use clap::Parser as _;
 use sallyport_worker::config::TemporalConfig;
-use sallyport_workflows::search_attributes::KEYWORDS;
+use sallyport_workflows::search_attributes;
 use serde_json::Value;
 
 use crate::arguments::{Arguments, Command, DevArguments};
@@ -85,7 +85,8 @@ fn its_names_are_the_configurations() {
         )),
         "{script}"
     );
-    assert!(script.contains(&KEYWORDS.join(" ")), "{script}");
+    let attributes = search_attributes::ALL.map(|(name, kind)| format!("{name}={kind}"));
+    assert!(script.contains(&attributes.join(" ")), "{script}");
     let text = include_str!("../../docker-compose.temporal.yml");
     assert!(
         text.contains("SALLYPORT__DATABASE__URL"),

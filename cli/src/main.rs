@@ -14,6 +14,7 @@ mod private_file;
 mod reach;
 mod service;
 mod terminal;
+mod units;
 
 use std::process::ExitCode;
 

@@ -1,23 +1,24 @@
 //! Requests for a decision: what gates ask, and how they closed.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sallyport_workflows::{
     ObjectRef,
     activities::{CloseGate, GateClosing, OpenGateRequest},
     decision::Verdict,
-    gate::{Gate, OpenGate},
+    gate::{BaseChange, Gate, OpenGate},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    convert::{self, from_bigint, from_integer, storable_option, to_bigint, to_integer},
+    convert::{
+        self, from_bigint, from_integer, object_ref, storable, storable_option, to_bigint,
+        to_integer,
+    },
     database::Database,
     error::{LedgerError, Trying},
+    notifications::{self, Notice},
 };
-
-/// The longest time that a gate may stay open, in seconds: 10 years.
-const LONGEST_TIMEOUT: u64 = 10 * 366 * 24 * 60 * 60;
 
 /// Whether a gate is open, and if not, how it closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,45 +61,95 @@ pub struct ApprovalRow {
     pub approvals_needed: u32,
     /// How many distinct people have approved this request.
     pub approvals_given: u32,
+    /// Who may decide, by email address; nobody named means everybody who may decide at this installation.
+    #[serde(default)]
+    pub approvers: Vec<String>,
+    /// Who may not approve: the ticket's reporter, where the policy says so.
+    #[serde(default)]
+    pub may_not_approve: Option<String>,
     /// Whether it is open, and if not, how it closed.
     pub status: ApprovalStatus,
     /// When it opened.
     pub requested_at: DateTime<Utc>,
     /// When silence closes it.
     pub expires_at: DateTime<Utc>,
+    /// When people are reminded, in order.
+    #[serde(default)]
+    pub reminders: Vec<DateTime<Utc>>,
+    /// What changed on the base branch, where that is why the gate asks again.
+    #[serde(default)]
+    pub base_change: Option<BaseChange>,
     /// When it closed.
     pub decided_at: Option<DateTime<Utc>>,
     /// Who closed it; nothing if nobody did in time.
     pub decided_by: Option<String>,
 }
 
-/// Puts a request on record, with its deadline: the opening plus the time-out.
+/// A gate to put on record: the request, and what was computed for it.
+#[derive(Clone, Debug)]
+pub struct Opening<'a> {
+    /// The request.
+    pub request: &'a OpenGateRequest,
+    /// When silence closes it.
+    pub deadline: DateTime<Utc>,
+    /// When people are reminded, in order.
+    pub reminders: &'a [DateTime<Utc>],
+    /// What those who may decide are told.
+    pub notice: &'a Notice,
+}
+
+/// Puts a request on record, and who is told of it, both or neither.
 ///
-/// Key: the request's id. Opened already, it keeps its deadline, and an answer that closed it meanwhile.
+/// Key: the request's id. Opened already, it stays as it is, with its deadline and an answer that closed it meanwhile, and
+/// nobody is told again.
 pub async fn open_gate(
     database: &Database,
-    request: &OpenGateRequest,
+    opening: &Opening<'_>,
 ) -> Result<OpenGate, LedgerError> {
     let action = "open a gate";
-    let timeout = TimeDelta::seconds(to_bigint(request.timeout_seconds.min(LONGEST_TIMEOUT)));
-    sqlx::query!(
-        "INSERT INTO approvals (id, workflow_id, approval_type, revision, content_url, content_bytes, approvals_needed,
-                                requested_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    let Opening {
+        request,
+        deadline,
+        reminders,
+        notice,
+    } = opening;
+    let policy = &request.policy;
+    let change = request.base_change.as_ref();
+    let workflow = request.ticket.ledger_id();
+    let mut transaction = database.pool().begin().await.trying_to(action)?;
+    let inserted = sqlx::query!(
+        "INSERT INTO approvals (id, workflow_id, approval_type, assignee, revision, content_url, content_bytes,
+                                approvals_needed, approvers, may_not_approve, requested_at, expires_at, reminders,
+                                base_from, base_to, base_files, base_first, base_diff_url, base_diff_bytes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
          ON CONFLICT (id) DO NOTHING",
         request.approval_id,
-        request.ticket.ledger_id(),
+        workflow,
         request.gate.as_str(),
+        (!policy.approvers.is_empty()).then(|| policy.approvers.join(", ")),
         request.revision,
         request.content.key,
         to_bigint(request.content.bytes),
-        to_integer(request.approvals_needed),
+        to_integer(policy.approvals.max(1)),
+        policy.approvers.as_slice(),
+        may_not_approve(request),
         request.opened_at,
-        request.opened_at + timeout,
+        deadline,
+        *reminders,
+        change.map(|change| change.from.clone()),
+        change.map(|change| change.to.clone()),
+        change.map(|change| to_integer(change.files)),
+        change.map(|change| storable(&change.first)),
+        change.map(|change| change.diff.key.clone()),
+        change.map(|change| to_bigint(change.diff.bytes)),
     )
-    .execute(database.pool())
+    .execute(&mut *transaction)
     .await
     .trying_to(action)?;
+    if inserted.rows_affected() == 1 {
+        notifications::write(&mut *transaction, workflow, request.approval_id, notice).await?;
+    }
+    transaction.commit().await.trying_to(action)?;
     let row = get(database, request.approval_id).await?;
     Ok(OpenGate {
         approval_id: row.id,
@@ -106,12 +157,21 @@ pub async fn open_gate(
         revision: row.revision,
         content: row.content,
         approvals_needed: row.approvals_needed,
+        approvers: row.approvers,
+        may_not_approve: row.may_not_approve,
         opened_at: row.requested_at,
         deadline: row.expires_at,
+        reminders: row.reminders,
+        base_change: row.base_change,
     })
 }
 
-/// Puts on record how a gate closed.
+fn may_not_approve(request: &OpenGateRequest) -> Option<String> {
+    let is_kept_out = !request.policy.reporter_may_approve && !request.reporter.is_empty();
+    is_kept_out.then(|| storable(&request.reporter))
+}
+
+/// Puts on record how a gate closed, and takes back what people were still to be told of it, both or neither.
 ///
 /// Key: the request's id. One that is closed stays as it is. Returns whether this call closed it.
 pub async fn close_gate(database: &Database, closing: &CloseGate) -> Result<bool, LedgerError> {
@@ -121,6 +181,8 @@ pub async fn close_gate(database: &Database, closing: &CloseGate) -> Result<bool
         GateClosing::Rejected => Some(Verdict::Reject),
         GateClosing::Expired | GateClosing::Cancelled => None,
     };
+    let action = "close a gate";
+    let mut transaction = database.pool().begin().await.trying_to(action)?;
     let done = sqlx::query!(
         "UPDATE approvals SET
              status = $3, decision = $4, decided_at = $5, decided_by = $6,
@@ -135,15 +197,24 @@ pub async fn close_gate(database: &Database, closing: &CloseGate) -> Result<bool
         closing.at,
         storable_option(closing.by.as_deref()),
     )
-    .execute(database.pool())
+    .execute(&mut *transaction)
     .await
-    .trying_to("close a gate")?;
-    Ok(done.rows_affected() == 1)
+    .trying_to(action)?;
+    let is_closed_now = done.rows_affected() == 1;
+    if is_closed_now {
+        notifications::skip(&mut *transaction, closing.approval_id).await?;
+    }
+    transaction.commit().await.trying_to(action)?;
+    Ok(is_closed_now)
 }
 
-/// The requests that wait for a decision, the most urgent first.
-pub async fn pending(database: &Database) -> Result<Vec<ApprovalRow>, LedgerError> {
-    select(database, None, None, true).await
+/// The requests that wait for a decision, the most urgent first: all of them, or those that `assignee` may decide, an
+/// email address in any case. A request that names nobody is everybody's.
+pub async fn pending(
+    database: &Database,
+    assignee: Option<&str>,
+) -> Result<Vec<ApprovalRow>, LedgerError> {
+    select(database, None, None, true, assignee).await
 }
 
 /// All requests of a workflow, in order.
@@ -151,12 +222,12 @@ pub async fn of_workflow(
     database: &Database,
     workflow: Uuid,
 ) -> Result<Vec<ApprovalRow>, LedgerError> {
-    select(database, None, Some(workflow), false).await
+    select(database, None, Some(workflow), false, None).await
 }
 
 /// One request. Error: [`LedgerError::NotFound`].
 pub async fn get(database: &Database, id: Uuid) -> Result<ApprovalRow, LedgerError> {
-    select(database, Some(id), None, false)
+    select(database, Some(id), None, false, None)
         .await?
         .pop()
         .ok_or_else(|| LedgerError::NotFound {
@@ -170,6 +241,7 @@ async fn select(
     id: Option<Uuid>,
     workflow: Option<Uuid>,
     only_pending: bool,
+    assignee: Option<&str>,
 ) -> Result<Vec<ApprovalRow>, LedgerError> {
     let rows = sqlx::query!(
         r#"SELECT approvals.id, approvals.workflow_id AS workflow, workflows.workflow_id, workflows.ticket_id,
@@ -177,15 +249,19 @@ async fn select(
                   (SELECT count(DISTINCT decided_by) FROM decisions
                    WHERE decisions.approval_id = approvals.id AND refused IS NULL AND decision = 'APPROVE')
                       AS "approvals_given!",
-                  status, requested_at, expires_at, decided_at, decided_by
+                  approvers, may_not_approve, status, requested_at, expires_at, reminders, base_from, base_to, base_files,
+                  base_first, base_diff_url, base_diff_bytes, decided_at, decided_by
            FROM approvals JOIN workflows ON workflows.id = approvals.workflow_id
            WHERE ($1::uuid IS NULL OR approvals.id = $1)
              AND ($2::uuid IS NULL OR approvals.workflow_id = $2)
              AND (NOT $3::boolean OR status = 'PENDING')
+             AND ($4::text IS NULL OR approvers = '{}'
+                  OR lower($4) IN (SELECT lower(approver) FROM unnest(approvers) AS approver))
            ORDER BY CASE WHEN $3 THEN expires_at ELSE requested_at END, approvals.id"#,
         id,
         workflow,
         only_pending,
+        storable_option(assignee.map(str::trim)),
     )
     .fetch_all(database.pool())
     .await
@@ -206,9 +282,30 @@ async fn select(
                 },
                 approvals_needed: from_integer(row.approvals_needed),
                 approvals_given: u32::try_from(row.approvals_given).unwrap_or(u32::MAX),
+                approvers: row.approvers,
+                may_not_approve: row.may_not_approve,
                 status: status(&row.status)?,
                 requested_at: row.requested_at,
                 expires_at: row.expires_at,
+                reminders: row.reminders,
+                base_change: match (
+                    row.base_from,
+                    row.base_to,
+                    row.base_files,
+                    row.base_first,
+                    object_ref(row.base_diff_url, row.base_diff_bytes),
+                ) {
+                    (Some(from), Some(to), Some(files), Some(first), Some(diff)) => {
+                        Some(BaseChange {
+                            from,
+                            to,
+                            files: from_integer(files),
+                            first,
+                            diff,
+                        })
+                    }
+                    _ => None,
+                },
                 decided_at: row.decided_at,
                 decided_by: row.decided_by,
             })

@@ -2,9 +2,11 @@
 
 use std::str::FromStr;
 
-use sallyport_workflows::{ObjectRef, State, decision::Verdict, gate::Gate, ticket::Priority};
+use sallyport_workflows::{
+    ObjectRef, State, command::Action, decision::Verdict, gate::Gate, ticket::Priority,
+};
 
-use crate::error::LedgerError;
+use crate::{decisions::Origin, error::LedgerError};
 
 /// `text` as Postgres takes it: NUL, which it cannot hold, becomes U+FFFD. What agents and tickets write may hold it.
 pub(crate) fn storable(text: &str) -> String {
@@ -63,6 +65,28 @@ pub(crate) fn verdict(name: &str) -> Result<Verdict, LedgerError> {
         .into_iter()
         .find(|verdict| verdict.as_str() == name)
         .ok_or_else(|| unknown("the decision", name))
+}
+
+/// A stored command's action.
+pub(crate) fn action(name: &str) -> Result<Action, LedgerError> {
+    [
+        Action::Retry,
+        Action::Abandon,
+        Action::Cancel,
+        Action::Extend,
+        Action::Reopen,
+    ]
+    .into_iter()
+    .find(|action| action.as_str() == name)
+    .ok_or_else(|| unknown("the command", name))
+}
+
+/// Who put something on record, as stored.
+pub(crate) fn origin(name: &str) -> Origin {
+    match name {
+        "api" => Origin::Api,
+        _ => Origin::Workflow,
+    }
 }
 
 /// A priority's name in the ledger.

@@ -13,13 +13,13 @@ use crate::{
     error::{LedgerError, Trying},
 };
 
-/// Who put a decision on record.
+/// Who put a decision or a command on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// The workflow: it saw the decision.
+    /// The workflow: it saw it.
     Workflow,
-    /// The API: the workflow turned the decision away, or was not asked.
+    /// The API: the workflow turned it away, or was not asked.
     Api,
 }
 
@@ -169,11 +169,7 @@ pub async fn of_workflow(
                 comments: object_ref(row.comments, row.comments_bytes),
                 proven: row.proven,
                 refused: row.refused,
-                origin: if row.origin == "api" {
-                    Origin::Api
-                } else {
-                    Origin::Workflow
-                },
+                origin: convert::origin(&row.origin),
                 at: row.decided_at,
             })
         })

@@ -10,7 +10,8 @@
 //! | large texts by their hash | [`objects`] |
 //! | events from outside, before and after they become workflows | [`inbox`] |
 //! | lists of tickets | [`workflows`] |
-//! | the audit log | [`transitions`], [`approvals`], [`decisions`] |
+//! | the audit log | [`transitions`], [`approvals`], [`decisions`], [`commands`] |
+//! | what people are to be told | [`notifications`] |
 //! | what agent and QA did | [`agent_logs`], [`qa_results`] |
 //! | who vouches for a decision | [`proof`] |
 //! | pull requests of the local forge | [`pull_requests`] |
@@ -20,10 +21,12 @@
 
 pub mod agent_logs;
 pub mod approvals;
+pub mod commands;
 pub mod config;
 pub mod database;
 pub mod decisions;
 pub mod inbox;
+pub mod notifications;
 pub mod objects;
 pub mod proof;
 pub mod pull_requests;

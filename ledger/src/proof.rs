@@ -3,7 +3,7 @@
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
-use sallyport_workflows::decision::{Decision, Reopening};
+use sallyport_workflows::{command::Command, decision::Decision};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
@@ -71,17 +71,14 @@ impl DecisionKey {
         )
     }
 
-    /// The proof for a wish to reopen.
-    pub fn sign_reopening(&self, reopening: &Reopening, workflow_id: &str) -> String {
-        self.sign(&reopening.signed_bytes(workflow_id))
+    /// The proof for a command.
+    pub fn sign_command(&self, command: &Command, workflow_id: &str) -> String {
+        self.sign(&command.signed_bytes(workflow_id))
     }
 
-    /// What the wish's proof is worth.
-    pub fn check_reopening(&self, reopening: &Reopening, workflow_id: &str) -> Proof {
-        self.check(
-            reopening.proof.as_deref(),
-            &reopening.signed_bytes(workflow_id),
-        )
+    /// What the command's proof is worth.
+    pub fn check_command(&self, command: &Command, workflow_id: &str) -> Proof {
+        self.check(command.proof.as_deref(), &command.signed_bytes(workflow_id))
     }
 
     fn sign(&self, bytes: &[u8]) -> String {
@@ -105,7 +102,9 @@ impl DecisionKey {
 
 #[cfg(test)]
 mod tests {
-    use sallyport_workflows::{decision::Verdict, gate::Gate};
+    use sallyport_workflows::{
+        command::Action, decision::Verdict, gate::Gate, policy::BudgetRaise,
+    };
 
     use super::*;
 
@@ -157,16 +156,21 @@ mod tests {
     }
 
     #[test]
-    fn reopenings_are_signed_too() {
-        let mut wish = Reopening {
-            id: uuid::Uuid::from_u128(7),
-            by: "approver@example.com".into(),
+    fn commands_are_signed_too() {
+        let mut command = Command {
+            id: Some(uuid::Uuid::from_u128(7)),
+            action: Action::Cancel,
+            from: None,
+            raise: BudgetRaise::default(),
+            seconds: None,
+            by: "admin@example.com".into(),
+            reason: None,
             proof: None,
         };
-        wish.proof = Some(key('a').sign_reopening(&wish, "w"));
-        assert_eq!(key('a').check_reopening(&wish, "w"), Proof::Valid);
-        wish.id = uuid::Uuid::from_u128(8);
-        assert_eq!(key('a').check_reopening(&wish, "w"), Proof::Forged);
+        command.proof = Some(key('a').sign_command(&command, "w"));
+        assert_eq!(key('a').check_command(&command, "w"), Proof::Valid);
+        command.action = Action::Abandon;
+        assert_eq!(key('a').check_command(&command, "w"), Proof::Forged);
     }
 
     /// Computed independently with Python's hmac: key 32 times `k`, over the length-prefixed fields.

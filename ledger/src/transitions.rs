@@ -100,12 +100,9 @@ pub async fn record_transition(
              pr_url = $21, pr_number = $22, pr_base_branch = $23, pr_head_commit = $24,
              pr_merged_at = CASE WHEN $3 = 'MERGED' THEN $4::timestamptz ELSE pr_merged_at END,
              failure_kind = $25, failure_step = $26, error_message = $27,
-             retry_count = (SELECT count(*) FROM state_transitions retried
-                            WHERE retried.workflow_id = $1
-                              AND retried.from_state IN ('ERROR', 'QA_FAILED')
-                              AND retried.to_state <> 'CANCELLED'),
-             model_requests = $28, input_tokens = $29, output_tokens = $30,
-             cache_read_tokens = $31, cache_write_tokens = $32, cost_micro_usd = $33
+             retry_count = $28, unapproved = $29,
+             model_requests = $30, input_tokens = $31, output_tokens = $32,
+             cache_read_tokens = $33, cache_write_tokens = $34, cost_micro_usd = $35
          WHERE id = $1 AND sequence < $2",
         id,
         sequence,
@@ -134,6 +131,8 @@ pub async fn record_transition(
         failure.map(|failure| failure.kind.clone()),
         failure.map(|failure| failure.step.clone()),
         storable_option(failure.map(|failure| failure.message.as_str())),
+        to_integer(facts.retries),
+        facts.unapproved,
         to_bigint(facts.usage.requests),
         to_bigint(facts.usage.input_tokens),
         to_bigint(facts.usage.output_tokens),
@@ -157,6 +156,7 @@ fn metadata(record: &TransitionRecord) -> serde_json::Value {
         "head_commit": facts.head_commit,
         "pull_request": facts.pull_request.as_ref().map(|pull_request| pull_request.number),
         "failure": facts.failure.as_ref().map(|failure| &failure.kind),
+        "unapproved": facts.unapproved,
         "usage": facts.usage,
     })
 }

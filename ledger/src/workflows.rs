@@ -76,6 +76,9 @@ pub struct WorkflowRow {
     pub failure: Option<Failure>,
     /// How often it was taken out of ERROR or QA_FAILED again.
     pub retries: u32,
+    /// Whether it was merged without the approval that the policy asks for.
+    #[serde(default)]
+    pub unapproved: bool,
     /// What the models cost so far.
     pub usage: Usage,
 }
@@ -314,6 +317,7 @@ struct Record {
     cache_read_tokens: i64,
     cache_write_tokens: i64,
     cost_micro_usd: i64,
+    unapproved: bool,
 }
 
 impl TryFrom<Record> for WorkflowRow {
@@ -361,6 +365,7 @@ impl TryFrom<Record> for WorkflowRow {
             merged_at: record.pr_merged_at,
             failure,
             retries: convert::from_integer(record.retry_count),
+            unapproved: record.unapproved,
             usage: Usage {
                 requests: from_bigint(record.model_requests),
                 input_tokens: from_bigint(record.input_tokens),

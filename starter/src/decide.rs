@@ -12,10 +12,8 @@ use sallyport_ledger::{
     workflows,
 };
 use sallyport_workflows::{
-    decision::{Decision, DecisionOutcome, DecisionRecord, Reopening},
-    status::TicketStatus,
+    decision::{Decision, DecisionOutcome, DecisionRecord},
     ticket::TicketKey,
-    workflow::ReopeningAnswer,
 };
 use uuid::Uuid;
 
@@ -200,31 +198,5 @@ fn outcome_of(row: DecisionRow) -> DecisionOutcome {
             refused: row.refused,
         },
         approvals_missing: 0,
-    }
-}
-
-/// Asks a workflow to reopen its closed pull request.
-pub async fn reopen(
-    state: &StarterState,
-    caller: &Caller,
-    workflow_id: &str,
-    id: Uuid,
-) -> Result<TicketStatus, ApiError> {
-    let mut wish = Reopening {
-        id,
-        by: caller.person.clone(),
-        proof: None,
-    };
-    wish.proof = Some(state.decision_key.sign_reopening(&wish, workflow_id));
-    match state.tickets.reopen(workflow_id, &wish).await {
-        Ok(ReopeningAnswer::Reopened { status }) => Ok(*status),
-        Ok(ReopeningAnswer::Refused { reason }) | Err(TicketsError::Refused(reason)) => {
-            Err(ApiError::conflict(reason))
-        }
-        Err(TicketsError::NotRunning(_)) => {
-            Err(ApiError::conflict(text::workflow_over(workflow_id)))
-        }
-        Err(TicketsError::NoAnswer(_)) => Err(ApiError::nobody_answers()),
-        Err(error @ TicketsError::Invalid(_)) => Err(ApiError::internal(&error)),
     }
 }

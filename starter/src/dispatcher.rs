@@ -203,6 +203,7 @@ fn input(state: &StarterState, row: &WorkflowRow) -> TicketInput {
         repository_url: row.repository_url.clone(),
         priority: row.priority,
         installation_policy: state.policy.clone(),
+        carried: None,
     }
 }
 

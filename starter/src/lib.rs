@@ -9,6 +9,7 @@
 //! | the API, its types and its errors | [`api`] |
 //! | who may do what | [`api::auth`] |
 //! | how a decision reaches the workflow | [`decide`] |
+//! | how a command (retry, cancel, ...) reaches it | [`command`] |
 //! | everything that speaks to Temporal | [`temporal`] |
 //! | every sentence that the API says | [`text`] |
 //!
@@ -16,6 +17,7 @@
 //! memory that another one would miss, so any number of them may run.
 
 pub mod api;
+pub mod command;
 pub mod config;
 pub mod decide;
 pub mod dispatcher;

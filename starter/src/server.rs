@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{agent, approvals, error::ApiError, health, workflows},
+    api::{agent, approvals, commands, error::ApiError, health, workflows},
     dispatcher,
     state::StarterState,
     text,
@@ -28,10 +28,12 @@ pub fn router(state: StarterState) -> Router {
         .route("/workflows/{id}/spec", get(workflows::spec))
         .route("/workflows/{id}/diff", get(workflows::diff))
         .route("/workflows/{id}/qa-report", get(workflows::qa_report))
-        .route("/workflows/{id}/reopen", post(workflows::reopen))
+        .route("/workflows/{id}/transition", post(commands::transition))
         .route("/agent/logs/{id}", get(agent::logs))
         .route("/agent/status/{id}", get(agent::status))
         .route("/approvals/pending", get(approvals::pending))
+        .route("/approvals/{approval_id}/content", get(approvals::content))
+        .route("/approvals/{approval_id}/changes", get(approvals::changes))
         .route("/approvals/{approval_id}/decision", post(approvals::decide))
         .fallback(async || ApiError::not_found(text::NO_SUCH_PATH))
         .with_state(state)

@@ -4,11 +4,12 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use sallyport_workflows::{
     TASK_QUEUE,
-    decision::{Decision, DecisionOutcome, Reopening},
+    command::{Command, CommandOutcome},
+    decision::{Decision, DecisionOutcome},
     search_attributes,
     status::TicketStatus,
     ticket::TicketInput,
-    workflow::{ReopeningAnswer, TicketWorkflow},
+    workflow::TicketWorkflow,
 };
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, RpcOptions, Url, WorkflowDescribeOptions,
@@ -20,7 +21,7 @@ use temporalio_client::{
     tonic,
 };
 use temporalio_common::{
-    MemoValues, Priority,
+    HasWorkflowDefinition, MemoValues, Priority, SignalDefinition,
     data_converters::{PayloadConverter, RawValue},
     protos::temporal::api::workflowservice::v1::GetSystemInfoRequest,
     search_attributes::SearchAttributes,
@@ -30,7 +31,7 @@ use uuid::Uuid;
 
 /// How long Temporal may take to answer what needs no worker.
 const SERVER_LIMIT: Duration = Duration::from_secs(10);
-/// How long a worker may take to judge a decision.
+/// How long a worker may take to judge a decision or a command.
 const DECISION_LIMIT: Duration = Duration::from_secs(10);
 /// How long a worker may take to say how a ticket stands; the ledger knows too.
 const STATUS_LIMIT: Duration = Duration::from_secs(3);
@@ -189,28 +190,56 @@ impl Tickets {
         workflow_id: &str,
         decision: &Decision,
     ) -> Result<(), TicketsError> {
-        let handle = self.handle(workflow_id).await?;
-        let options = WorkflowSignalOptions::builder()
-            .request_id(decision.id.unwrap_or_default().to_string())
-            .rpc_options(rpc(SERVER_LIMIT))
-            .build();
         let payload = RawValue::from_value(decision, &PayloadConverter::default());
-        let signal = handle.signal(TicketWorkflow::decide_signal, payload, options);
-        within(SERVER_LIMIT, signal)
-            .await?
-            .map_err(|error| interaction_error(&error))
+        let signal = TicketWorkflow::decide_signal;
+        self.leave(workflow_id, signal, decision.id, payload).await
     }
 
-    /// Asks a workflow to reopen its closed pull request.
-    pub async fn reopen(
+    /// Puts a command before its workflow and waits for the answer. The command's id is the update's id: sent again, it
+    /// gets the same answer.
+    pub async fn command(
         &self,
         workflow_id: &str,
-        reopening: &Reopening,
-    ) -> Result<ReopeningAnswer, TicketsError> {
+        command: &Command,
+    ) -> Result<CommandOutcome, TicketsError> {
         let handle = self.handle(workflow_id).await?;
-        let options = update_options(reopening.id);
-        let update = handle.execute_update(TicketWorkflow::reopen, reopening.clone(), options);
+        let options = update_options(command.id.unwrap_or_default());
+        let update = handle.execute_update(TicketWorkflow::command, command.clone(), options);
         within(DECISION_LIMIT, update).await?.map_err(update_error)
+    }
+
+    /// Leaves a command with Temporal, as [`Tickets::leave_decision`] does with a decision.
+    pub async fn leave_command(
+        &self,
+        workflow_id: &str,
+        command: &Command,
+    ) -> Result<(), TicketsError> {
+        let payload = RawValue::from_value(command, &PayloadConverter::default());
+        let signal = TicketWorkflow::command_signal;
+        self.leave(workflow_id, signal, command.id, payload).await
+    }
+
+    async fn leave<S>(
+        &self,
+        workflow_id: &str,
+        signal: S,
+        id: Option<Uuid>,
+        payload: RawValue,
+    ) -> Result<(), TicketsError>
+    where
+        S: SignalDefinition<
+                Workflow = <TicketWorkflow as HasWorkflowDefinition>::Run,
+                Input = RawValue,
+            >,
+    {
+        let handle = self.handle(workflow_id).await?;
+        let options = WorkflowSignalOptions::builder()
+            .request_id(id.unwrap_or_default().to_string())
+            .rpc_options(rpc(SERVER_LIMIT))
+            .build();
+        within(SERVER_LIMIT, handle.signal(signal, payload, options))
+            .await?
+            .map_err(|error| interaction_error(&error))
     }
 
     /// The activities that a workflow waits for.
@@ -358,6 +387,7 @@ mod tests {
             repository_url: "file:///demo.git".into(),
             priority: ticket::Priority::Normal,
             installation_policy: InstallationPolicy::default(),
+            carried: None,
         };
         let mut card = TicketCard {
             title: "Totals are wrong".into(),

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use sallyport_ledger::approvals::{ApprovalRow, ApprovalStatus};
-use sallyport_workflows::{State, ticket::TicketKey};
+use sallyport_workflows::{State, command::Action, ticket::TicketKey};
 
 use crate::api::auth::Role;
 
@@ -87,6 +87,26 @@ pub fn workflow_over(workflow_id: &str) -> String {
     format!("{workflow_id} does not run any more, so nothing can be decided about it")
 }
 
+/// A command to what does not run.
+pub fn nothing_to_command(workflow_id: &str, state: State, action: Action) -> String {
+    format!("{workflow_id} does not run (its state is {state}), so there is nothing to {action}")
+}
+
+/// An id that was sent with something else before.
+pub fn id_of_another_command(earlier: Action) -> String {
+    format!(
+        "this id was sent before, with the command {earlier}; each command needs an id of its own"
+    )
+}
+
+/// A gate that does not ask again.
+pub fn no_base_change(approval: &ApprovalRow) -> String {
+    format!(
+        "gate {} of {} did not ask because of a change on the base branch, so there are no changes to show",
+        approval.gate, approval.workflow_id
+    )
+}
+
 /// An event of a project that nobody configured.
 pub fn unknown_project(project: &str) -> String {
     format!(
@@ -141,6 +161,18 @@ mod tests {
     }
 
     #[test]
+    fn golden_sentences_about_commands() {
+        assert_eq!(
+            nothing_to_command("ticket:flux-lens:FL-1", State::Cancelled, Action::Retry),
+            "ticket:flux-lens:FL-1 does not run (its state is CANCELLED), so there is nothing to retry"
+        );
+        assert_eq!(
+            id_of_another_command(Action::Cancel),
+            "this id was sent before, with the command cancel; each command needs an id of its own"
+        );
+    }
+
+    #[test]
     fn a_late_decision_is_told_who_was_first() {
         let at = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
         let mut approval = ApprovalRow {
@@ -154,9 +186,13 @@ mod tests {
             content: ObjectRef::of(b""),
             approvals_needed: 1,
             approvals_given: 1,
+            approvers: Vec::new(),
+            may_not_approve: None,
             status: ApprovalStatus::Approved,
             requested_at: at,
             expires_at: at,
+            reminders: Vec::new(),
+            base_change: None,
             decided_at: Some(at),
             decided_by: Some("first@example.com".into()),
         };

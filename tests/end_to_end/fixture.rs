@@ -19,7 +19,16 @@ use sallyport_test_support::{
 use serde_json::{Value, json};
 
 /// A project of the shared installation: its key in the ticket system is also its repository's folder.
-pub const PROJECTS: [&str; 6] = ["demo", "signal", "mend", "stray", "misconfigured", "attack"];
+pub const PROJECTS: [&str; 8] = [
+    "demo",
+    "signal",
+    "mend",
+    "stray",
+    "retried",
+    "moved",
+    "misconfigured",
+    "attack",
+];
 
 /// The installation of this test process, started by the first who asks.
 pub fn shared() -> &'static Installation {
@@ -126,7 +135,7 @@ pub fn origin(folder: &Path, project: &str) -> PathBuf {
 fn scenario() -> Scenario {
     let listener = crate::scope::listener_address();
     let mut scenario = demo_scenario(0);
-    for project in ["signal", "mend", "stray", "attack"] {
+    for project in ["signal", "mend", "stray", "retried", "moved", "attack"] {
         scenario = scenario.plan_when(&[&mark(project)], [PlanAnswer::json(small_plan(project))]);
     }
     scenario
@@ -146,18 +155,11 @@ fn scenario() -> Scenario {
                 AgentStep::say("It is gone."),
             ],
         )
-        .run_when(
-            &[&mark("stray")],
-            [
-                stray_step("left/behind.txt"),
-                small_edit(),
-                AgentStep::say("Done."),
-            ],
-        )
-        .run_when(
-            &[&mark("stray"), "left/behind.txt"],
-            [AgentStep::say("I think the file is needed.")],
-        )
+        .run_when(&[&mark("moved")], small_change())
+        .run_when(&[&mark("stray")], stray_steps())
+        .run_when(&[&mark("stray"), "left/behind.txt"], stubborn_steps())
+        .run_when(&[&mark("retried")], stray_steps())
+        .run_when(&[&mark("retried"), "left/behind.txt"], stubborn_steps())
         .run_when(&[&mark("attack")], crate::scope::attack_steps(listener))
 }
 
@@ -188,7 +190,7 @@ fn small_plan(project: &str) -> Value {
         "files": [{"path": "README.md", "change": "modify", "reason": "It is read first."}],
         "plan": ["Add a sentence."],
         "testing": ["None: no code changes."],
-        "checklist": ["The README says what the library is for."],
+        "criteria": [{"text": "The README says what the library is for.", "check": "review"}],
         "risks": [],
         "confidence": 0.9,
     })
@@ -204,6 +206,17 @@ fn small_edit() -> AgentStep {
         .bash("printf '\\nFor programs that show durations to people.\\n' >> README.md")
 }
 
+/// A run that leaves a file outside the scope behind.
+fn stray_steps() -> Vec<AgentStep> {
+    let stray = stray_step("left/behind.txt");
+    vec![stray, small_edit(), AgentStep::say("Done.")]
+}
+
+/// A run that does not take it back.
+fn stubborn_steps() -> Vec<AgentStep> {
+    vec![AgentStep::say("I think the file is needed.")]
+}
+
 fn stray_step(path: &str) -> AgentStep {
     AgentStep::say("I leave a note.")
         .bash(format!("mkdir -p $(dirname {path}) && echo note > {path}"))
@@ -211,6 +224,13 @@ fn stray_step(path: &str) -> AgentStep {
 
 /// Puts a key into `.sallyport.toml` on main that is none.
 fn break_policy(origin: &Path) {
+    commit(origin, ".sallyport.toml", |text| {
+        text.replace("required = true", "requird = true")
+    });
+}
+
+/// Commits a change of one file to main, as somebody else.
+pub fn commit(origin: &Path, file: &str, change: impl FnOnce(String) -> String) {
     let tree = tempfile::tempdir().expect("a folder");
     let path = tree.path().join("tree");
     git(&[
@@ -220,15 +240,16 @@ fn break_policy(origin: &Path) {
         &origin.display().to_string(),
         &path.display().to_string(),
     ]);
-    let file = path.join(".sallyport.toml");
-    let text = std::fs::read_to_string(&file).expect("a policy");
-    std::fs::write(&file, text.replace("required = true", "requird = true")).expect("written");
     let tree = path.display().to_string();
+    let path = path.join(file);
+    let text = std::fs::read_to_string(&path).expect("the file");
+    std::fs::write(&path, change(text)).expect("written");
     let who = ["-c", "user.name=Demo", "-c", "user.email=demo@example.com"];
+    let message = format!("Change {file}");
     git(&[
         &["-C", &tree],
         &who[..],
-        &["commit", "--quiet", "-am", "Mistype a key"],
+        &["commit", "--quiet", "-am", &message],
     ]
     .concat());
     git(&["-C", &tree, "push", "--quiet", "origin", "HEAD:main"]);

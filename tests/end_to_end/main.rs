@@ -4,6 +4,7 @@
 mod bad_input;
 mod crashes;
 mod fixture;
+mod full_story;
 mod happy_path;
 mod scope;
 mod webhooks;

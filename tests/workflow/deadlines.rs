@@ -1,38 +1,15 @@
 //! Deadlines at their real length: 24 hours, 48 hours, 7 days.
 
 use sallyport_workflows::{
-    State, TicketWorkflow,
-    activities::GateClosing,
-    decision::{Reopening, Verdict},
-    gate::Gate,
-    workflow::ReopeningAnswer,
+    State, activities::GateClosing, command::Action, decision::Verdict, gate::Gate,
 };
-use temporalio_client::WorkflowExecuteUpdateOptions;
-use uuid::Uuid;
 
 use crate::{
-    harness::{ANN, BOB, Ticket, decision, policy},
+    harness::{ANN, BOB, Ticket, command, decision, policy},
     scripted::lock,
 };
 
 const HOUR: u64 = 60 * 60;
-
-/// Asks to reopen the ticket's pull request.
-async fn reopen(ticket: &Ticket) -> ReopeningAnswer {
-    let reopening = Reopening {
-        id: Uuid::new_v4(),
-        by: BOB.to_owned(),
-        proof: None,
-    };
-    let options = WorkflowExecuteUpdateOptions::builder()
-        .update_id(reopening.id.to_string())
-        .build();
-    ticket
-        .handle
-        .execute_update(TicketWorkflow::reopen, reopening, options)
-        .await
-        .expect("answered")
-}
 
 #[tokio::test]
 async fn a_day_of_silence_rejects_the_spec_and_not_a_second_less() {
@@ -45,7 +22,13 @@ async fn a_day_of_silence_rejects_the_spec_and_not_a_second_less() {
     ticket.skip(2, "over").await;
     let outcome = ticket.outcome().await;
     assert_eq!(outcome.state, State::SpecRejected);
-    assert!(outcome.reason.contains("24 hours"), "{}", outcome.reason);
+    assert!(
+        outcome
+            .reason
+            .starts_with("nobody decided about the SPEC until "),
+        "{}",
+        outcome.reason
+    );
     assert_eq!(
         lock(&ticket.world).closings[0].closing,
         GateClosing::Expired
@@ -73,13 +56,10 @@ async fn two_days_of_silence_close_the_pull_request_which_can_be_reopened_for_a_
     ticket.skip(7 * 24 * HOUR - 60, "almost a week").await;
     assert_eq!(ticket.status().await.state, State::PrClosed);
 
-    let answer = reopen(&ticket).await;
-    assert!(
-        matches!(answer, ReopeningAnswer::Reopened { .. }),
-        "{answer:?}"
-    );
-    assert_eq!(lock(&ticket.world).reopened, 1);
+    let outcome = ticket.command(command(Action::Reopen)).await;
+    assert_eq!(outcome.expect("it is open").record.refused, None);
     ticket.approve(Gate::Pr, ANN).await;
+    assert_eq!(lock(&ticket.world).reopened, 1);
     assert_eq!(ticket.outcome().await.state, State::Completed);
 }
 
@@ -105,7 +85,7 @@ async fn a_closed_pull_request_that_nobody_reopens_ends_the_ticket() {
 }
 
 #[tokio::test]
-async fn a_reopening_that_fails_is_answered_and_the_ticket_still_ends() {
+async fn a_reopening_that_fails_parks_the_ticket() {
     let ticket = Ticket::start("CLOSED-4", policy(), |world| world.reopening_fails = true).await;
     ticket.approve(Gate::Spec, ANN).await;
     let open = ticket.until_gate(Gate::Pr).await;
@@ -114,12 +94,17 @@ async fn a_reopening_that_fails_is_answered_and_the_ticket_still_ends() {
         .await
         .expect("it counts");
     ticket.until_state(State::PrClosed).await;
-    let answer = reopen(&ticket).await;
+    ticket
+        .command(command(Action::Reopen))
+        .await
+        .expect("it is tried");
+    let status = ticket.until_state(State::Error).await;
+    let failure = status.failure.expect("a failure");
     assert!(
-        matches!(&answer, ReopeningAnswer::Refused { reason } if reason.contains("branch is gone")),
-        "{answer:?}"
+        failure.message.contains("branch is gone"),
+        "{}",
+        failure.message
     );
-    ticket.until_state(State::Error).await;
     ticket.skip(7 * 24 * HOUR, "a week").await;
     assert_eq!(ticket.outcome().await.state, State::Cancelled);
 }
@@ -130,7 +115,16 @@ async fn a_merge_on_the_forge_wins_against_the_closing() {
     ticket.approve(Gate::Spec, ANN).await;
     ticket.until_gate(Gate::Pr).await;
     ticket.skip(48 * HOUR, "two days").await;
-    assert_eq!(ticket.outcome().await.state, State::Completed);
+    let outcome = ticket.outcome().await;
+    assert_eq!(outcome.state, State::Completed);
+    assert!(
+        outcome.reason.contains("without the approval"),
+        "{}",
+        outcome.reason
+    );
+    let transitions = lock(&ticket.world).transitions.clone();
+    let merged = transitions.iter().find(|record| record.to == State::Merged);
+    assert!(merged.expect("it was merged").facts.unapproved);
 }
 
 #[tokio::test]

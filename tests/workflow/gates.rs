@@ -100,6 +100,11 @@ async fn a_signal_typed_by_hand_opens_a_gate() {
         lock(&ticket.world).decisions[0].approval_id,
         Some(open.approval_id)
     );
+    let open = ticket.until_gate(Gate::Pr).await;
+    ticket
+        .signal(json!({"gate": "PR", "revision": open.revision, "decision": "APPROVE", "by": ANN}))
+        .await;
+    assert_eq!(ticket.outcome().await.state, State::Completed);
 }
 
 #[tokio::test]
@@ -234,8 +239,8 @@ async fn without_proof_nobody_decides_unless_the_installation_says_so() {
 async fn two_people_must_approve_where_the_policy_says_two() {
     let two = InstallationPolicy {
         spec_gate: GatePolicy {
-            timeout_seconds: 86_400,
             approvals: 2,
+            ..GatePolicy::seconds(86_400)
         },
         ..policy()
     };
@@ -262,6 +267,8 @@ async fn two_people_must_approve_where_the_policy_says_two() {
     ticket.until_gate(Gate::Pr).await;
     let approved_by = lock(&ticket.world).transitions[3].triggered_by.clone();
     assert_eq!(approved_by, format!("{ANN}, {BOB}"));
+    ticket.approve(Gate::Pr, ANN).await;
+    assert_eq!(ticket.outcome().await.state, State::Completed);
 }
 
 #[tokio::test]

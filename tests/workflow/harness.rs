@@ -1,16 +1,19 @@
 //! One Temporal server and one worker for all tests of this process; a ticket of its own for each test.
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex, OnceLock, mpsc},
+    thread::JoinHandle,
     time::Duration,
 };
 
 use sallyport_test_support::temporal::TemporalServer;
 use sallyport_workflows::{
     State, TASK_QUEUE, TicketWorkflow,
+    command::{Action, Command, CommandOutcome},
     decision::{Decision, DecisionOutcome, Verdict},
     gate::{Gate, OpenGate},
-    policy::InstallationPolicy,
+    policy::{BudgetRaise, InstallationPolicy},
     status::TicketStatus,
     ticket::{FLUX_LENS, Priority, TicketInput, TicketKey},
     workflow::TicketOutcome,
@@ -33,13 +36,18 @@ use temporalio_common::{
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use uuid::Uuid;
 
-use crate::scripted::{Scripted, World, Worlds, lock};
+use crate::{
+    histories,
+    scripted::{Scripted, World, Worlds, lock},
+};
 
 /// How long a condition may take to come true; only reached when it never does.
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub const ANN: &str = "ann@example.com";
 pub const BOB: &str = "bob@example.com";
+pub const ADMIN: &str = "admin@example.com";
+pub const REPORTER: &str = "reporter@example.com";
 
 /// A ticket and everything that a test does with it.
 pub struct Ticket {
@@ -64,10 +72,19 @@ impl Ticket {
         policy: InstallationPolicy,
         set_up: impl FnOnce(&mut World),
     ) -> Self {
-        let worlds = worker();
-        let world = worlds.of(ticket_id);
+        Self::start_at(usual(), ticket_id, policy, set_up).await
+    }
+
+    /// The same at a place of the caller's choice.
+    pub async fn start_at(
+        place: &Place,
+        ticket_id: &str,
+        policy: InstallationPolicy,
+        set_up: impl FnOnce(&mut World),
+    ) -> Self {
+        let world = place.worlds.of(ticket_id);
         set_up(&mut lock(&world));
-        let client = connect().await;
+        let client = connect(&place.address).await;
         let key = TicketKey::first(FLUX_LENS, ticket_id);
         let input = TicketInput {
             source: key.source.clone(),
@@ -76,6 +93,7 @@ impl Ticket {
             repository_url: "file:///repository.git".to_owned(),
             priority: Priority::Normal,
             installation_policy: policy,
+            carried: None,
         };
         let options = WorkflowStartOptions::new(TASK_QUEUE, key.workflow_id()).build();
         client
@@ -92,10 +110,24 @@ impl Ticket {
     }
 
     pub async fn status(&self) -> TicketStatus {
-        self.handle
+        let answer = self
+            .handle
             .query(TicketWorkflow::status, (), Default::default())
-            .await
-            .expect("the query is answered")
+            .await;
+        match answer {
+            Ok(status) => status,
+            Err(error) => panic!("{error}; {}", self.failed_tasks().await),
+        }
+    }
+
+    /// Why the workflow's tasks failed: a query says only that they did.
+    async fn failed_tasks(&self) -> String {
+        let text = String::from_utf8(self.history().await).unwrap_or_default();
+        let failures = text.split("WorkflowTaskFailedEventAttributes").skip(1);
+        failures
+            .map(|text| text.chars().take(600).collect::<String>())
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// Asks for the status until it is as wanted.
@@ -151,6 +183,29 @@ impl Ticket {
         updated.map_err(|error| format!("{error}: {error:?}"))
     }
 
+    /// Sends a command as the starter does.
+    pub async fn command(&self, command: Command) -> Result<CommandOutcome, String> {
+        let id = command.id.map(|id| id.to_string()).unwrap_or_default();
+        let options = WorkflowExecuteUpdateOptions::builder()
+            .update_id(id)
+            .build();
+        let updated = self
+            .handle
+            .execute_update(TicketWorkflow::command, command, options)
+            .await;
+        updated.map_err(|error| format!("{error}: {error:?}"))
+    }
+
+    /// Sends a command as JSON, as the stock `temporal` CLI does.
+    pub async fn signal_command(&self, json: Value) {
+        let payload = RawValue::from_value(&json, &PayloadConverter::default());
+        let options = WorkflowSignalOptions::default();
+        self.handle
+            .signal(TicketWorkflow::command_signal, payload, options)
+            .await
+            .expect("the signal is taken");
+    }
+
     /// Sends JSON as the stock `temporal` CLI does.
     pub async fn signal(&self, json: Value) {
         let payload = RawValue::from_value(&json, &PayloadConverter::default());
@@ -168,11 +223,40 @@ impl Ticket {
             .expect("the approval is taken")
     }
 
+    /// How the ticket ended. The history is saved for later replays where the environment asks for it.
     pub async fn outcome(&self) -> TicketOutcome {
-        self.handle
+        let outcome = self
+            .handle
             .get_result(Default::default())
             .await
-            .expect("the workflow completes")
+            .expect("the workflow completes");
+        if let Some(folder) = std::env::var_os("SALLYPORT_SAVE_HISTORIES") {
+            histories::save(
+                Path::new(&folder),
+                &self.key.ticket_id,
+                &self.history().await,
+            );
+        }
+        outcome
+    }
+
+    /// How many runs the workflow has had.
+    pub async fn runs(&self) -> usize {
+        let query = format!("WorkflowId = '{}'", self.key.workflow_id());
+        let count = || async {
+            let counted = self
+                .client
+                .count_workflows(&query, Default::default())
+                .await;
+            counted.expect("counted").count()
+        };
+        count().await as usize
+    }
+
+    /// The workflow's history, in the SDK's JSON.
+    pub async fn history(&self) -> Vec<u8> {
+        let history = self.handle.fetch_history(Default::default());
+        history.to_json().await.expect("a history")
     }
 
     /// Lets the workflow's clock go forward by exactly this long. `mark` names the jump; each needs its own.
@@ -228,6 +312,20 @@ impl Ticket {
     }
 }
 
+/// A command of an admin.
+pub fn command(action: Action) -> Command {
+    Command {
+        id: Some(Uuid::new_v4()),
+        action,
+        from: None,
+        raise: BudgetRaise::default(),
+        seconds: None,
+        by: ADMIN.to_owned(),
+        reason: None,
+        proof: None,
+    }
+}
+
 /// A decision about exactly what the gate asks.
 pub fn decision(open: &OpenGate, verdict: Verdict, by: &str) -> Decision {
     let comments = (verdict == Verdict::Revise).then(|| "Please name the test".to_owned());
@@ -242,11 +340,8 @@ pub fn decision(open: &OpenGate, verdict: Verdict, by: &str) -> Decision {
     }
 }
 
-pub async fn connect() -> Client {
-    let address: Url = TemporalServer::shared()
-        .address
-        .parse()
-        .expect("an address");
+pub async fn connect(address: &str) -> Client {
+    let address: Url = address.parse().expect("an address");
     let connection = Connection::connect(
         ConnectionOptions::new(address)
             .identity("test".to_owned())
@@ -257,14 +352,52 @@ pub async fn connect() -> Client {
     Client::new(connection, ClientOptions::new("default").build()).expect("a client")
 }
 
-/// The worker of this process; it runs in a thread of its own, since workflow code is not `Send`.
-fn worker() -> &'static Worlds {
-    static WORLDS: OnceLock<Worlds> = OnceLock::new();
-    WORLDS.get_or_init(|| {
+/// A Temporal server with a worker on it.
+pub struct Place {
+    address: String,
+    worlds: Worlds,
+    worker: Mutex<Option<RunningWorker>>,
+}
+
+/// A worker in a thread of its own, since workflow code is not `Send`.
+struct RunningWorker {
+    stop: Box<dyn Fn() + Send>,
+    thread: JoinHandle<()>,
+}
+
+/// The place of nearly all tests.
+pub fn usual() -> &'static Place {
+    static PLACE: OnceLock<Place> = OnceLock::new();
+    PLACE.get_or_init(|| Place::new(&TemporalServer::shared().address))
+}
+
+impl Place {
+    /// Starts a worker.
+    pub fn new(address: &str) -> Self {
         let worlds = Worlds::default();
-        let for_worker = worlds.clone();
-        let (ready, is_ready) = mpsc::channel();
-        std::thread::spawn(move || {
+        Self {
+            address: address.to_owned(),
+            worker: Mutex::new(Some(RunningWorker::start(address, worlds.clone()))),
+            worlds,
+        }
+    }
+
+    /// Stops the worker and starts another one.
+    pub fn restart_worker(&self) {
+        let mut worker = lock(&self.worker);
+        if let Some(running) = worker.take() {
+            (running.stop)();
+            running.thread.join().expect("the worker stops");
+        }
+        *worker = Some(RunningWorker::start(&self.address, self.worlds.clone()));
+    }
+}
+
+impl RunningWorker {
+    fn start(address: &str, worlds: Worlds) -> Self {
+        let at = address.to_owned();
+        let (ready, is_ready) = mpsc::channel::<Box<dyn Fn() + Send>>();
+        let thread = std::thread::spawn(move || {
             let tokio = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()
@@ -275,14 +408,22 @@ fn worker() -> &'static Worlds {
                 let options = WorkerOptions::new(TASK_QUEUE.to_owned())
                     .register_workflow::<TicketWorkflow>()
                     .expect("the workflow is registered")
-                    .register_activities(Scripted(for_worker))
+                    .register_activities(Scripted(worlds))
+                    // Tickets are thrown out of memory all the time, as if the worker had been restarted: what they do
+                    // next comes from a replay.
+                    .max_cached_workflows(2usize)
                     .build();
-                let mut worker = Worker::new(&runtime, connect().await, options).expect("a worker");
-                ready.send(()).expect("somebody waits");
+                let client = connect(&at).await;
+                let mut worker = Worker::new(&runtime, client, options).expect("a worker");
+                ready
+                    .send(Box::new(worker.shutdown_handle()))
+                    .expect("somebody waits");
                 worker.run().await.expect("the worker runs");
             });
         });
-        is_ready.recv().expect("the worker starts");
-        worlds
-    })
+        Self {
+            stop: is_ready.recv().expect("the worker starts"),
+            thread,
+        }
+    }
 }

@@ -1,11 +1,18 @@
 //! `TicketWorkflow` on a real Temporal server. The activities are scripted: what is tested is the ticket's life, its
 //! gates and its deadlines at their real length (the dev server skips time when asked).
 
+mod base;
+mod commands;
 mod deadlines;
 mod endings;
 mod gates;
 mod harness;
-mod replay;
+mod histories;
+mod parked;
+mod people;
+mod random_lives;
+mod renewal;
 mod rounds;
+mod scope;
 #[expect(dead_code, reason = "the macro makes a constant for each activity")]
 mod scripted;

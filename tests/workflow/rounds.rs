@@ -69,6 +69,8 @@ async fn revise_goes_back_to_the_planner_with_the_comments() {
     ticket.until_gate(Gate::Pr).await;
     let runs = lock(&ticket.world).agent_runs.clone();
     assert_eq!(runs[0].spec, spec(2));
+    ticket.approve(Gate::Pr, ANN).await;
+    assert_eq!(ticket.outcome().await.state, State::Completed);
 }
 
 #[tokio::test]
@@ -140,6 +142,8 @@ async fn the_agent_has_one_round_to_mend_its_scope() {
             }
         ]
     );
+    ticket.approve(Gate::Pr, ANN).await;
+    assert_eq!(ticket.outcome().await.state, State::Completed);
 }
 
 #[tokio::test]
@@ -167,14 +171,14 @@ async fn what_qa_finds_is_repaired_within_bounds() {
     ticket.approve(Gate::Spec, ANN).await;
     let status = ticket.until_state(State::AwaitingPrApproval).await;
     assert_eq!(status.rounds.repairs, 2);
-    let world = lock(&ticket.world);
-    assert_eq!(
-        world.agent_runs[1].task,
-        AgentTask::Repair {
-            report: object("report")
-        }
-    );
-    assert_eq!(world.agent_runs[2].parent_commit, commit(2));
+    {
+        let world = lock(&ticket.world);
+        let report = object("report");
+        assert_eq!(world.agent_runs[1].task, AgentTask::Repair { report });
+        assert_eq!(world.agent_runs[2].parent_commit, commit(2));
+    }
+    ticket.approve(Gate::Pr, ANN).await;
+    assert_eq!(ticket.outcome().await.state, State::Completed);
 }
 
 #[tokio::test]

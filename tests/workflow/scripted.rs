@@ -10,12 +10,13 @@ use sallyport_workflows::{
     ObjectRef,
     activities::{definitions, *},
     failure::kind,
-    gate::OpenGate,
+    gate::{BaseChange, OpenGate},
+    policy::InstallationPolicy,
     pull_request::PullRequest,
     revision::spec_revision,
     spec::SpecRef,
     ticket::{TicketKey, TicketSummary},
-    usage::Usage,
+    usage::{Spent, Usage},
 };
 use temporalio_common::error::ApplicationFailure;
 use temporalio_macros::activities;
@@ -38,8 +39,26 @@ pub struct World {
     pub reopening_fails: bool,
     /// Somebody merged the pull request on the forge.
     pub merged_on_forge: bool,
+    /// What the next looks at the base branch find; nothing changed when it is empty.
+    pub bases: VecDeque<BaseChange>,
+    /// How the planner's next runs fail; they succeed when it is empty.
+    pub plan_failures: VecDeque<(&'static str, Spent)>,
+    /// How the agent's next runs fail; they succeed when it is empty.
+    pub agent_failures: VecDeque<(&'static str, Spent)>,
+    /// What the repository makes of the installation's policy.
+    pub effective: Option<InstallationPolicy>,
+    /// Whether the agent's runs go on until they are cancelled.
+    pub agent_hangs: bool,
     pub transitions: Vec<TransitionRecord>,
     pub decisions: Vec<RecordDecision>,
+    pub commands: Vec<RecordCommand>,
+    pub gates: Vec<OpenGateRequest>,
+    pub reminders: Vec<Remind>,
+    pub published: Vec<PublishBranch>,
+    pub proposed: Vec<OpenPullRequest>,
+    pub merged: Vec<ChangePullRequest>,
+    pub prepared: Vec<PrepareWorkspace>,
+    pub checked: Vec<RunQa>,
     pub closings: Vec<CloseGate>,
     pub comments: Vec<TicketEvent>,
     pub statuses: Vec<TicketStatusName>,
@@ -86,6 +105,25 @@ pub fn spec(round: usize) -> SpecRef {
         files: 2,
         confidence_percent: 80,
     }
+}
+
+fn pinned(base_commit: &str, effective: InstallationPolicy) -> PinnedPolicy {
+    PinnedPolicy {
+        base_branch: "main".to_owned(),
+        base_commit: base_commit.to_owned(),
+        policy: object("policy"),
+        effective,
+    }
+}
+
+/// A failure for good that tells what was spent.
+fn failure(kind: &str, spent: Spent) -> ActivityError {
+    ApplicationFailure::builder(std::io::Error::other("as the test wants it"))
+        .type_name(kind.to_owned())
+        .non_retryable(true)
+        .details(spent)
+        .build()
+        .into()
 }
 
 pub fn commit(run: usize) -> String {
@@ -153,12 +191,32 @@ impl Scripted {
     pub async fn load_policy(
         self: Arc<Self>,
         _ctx: ActivityContext,
-        _input: LoadPolicy,
+        input: LoadPolicy,
     ) -> Result<PinnedPolicy, ActivityError> {
-        Ok(PinnedPolicy {
-            base_branch: "main".to_owned(),
-            base_commit: BASE.to_owned(),
-            policy: object("policy"),
+        let effective = lock(&self.world(&input.ticket)).effective.clone();
+        Ok(pinned(BASE, effective.unwrap_or(input.installation)))
+    }
+
+    #[activity(definition = definitions::CheckBase)]
+    pub async fn check_base(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: CheckBase,
+    ) -> Result<BaseCheck, ActivityError> {
+        let world = self.world(&input.ticket);
+        let mut world = lock(&world);
+        let effective = world.effective.clone().unwrap_or(input.installation);
+        Ok(match world.bases.pop_front() {
+            None => BaseCheck::Unchanged,
+            Some(change) => BaseCheck::Changed(Box::new(ChangedBase {
+                spec: SpecRef {
+                    revision: spec_revision(&input.spec.text.key, &change.to, "policy"),
+                    base_commit: change.to.clone(),
+                    ..input.spec
+                },
+                pinned: pinned(&change.to, effective),
+                change,
+            })),
         })
     }
 
@@ -171,6 +229,9 @@ impl Scripted {
         let world = self.world(&input.key.ticket);
         let mut world = lock(&world);
         world.plans.push(input);
+        if let Some((kind, spent)) = world.plan_failures.pop_front() {
+            return Err(failure(kind, spent));
+        }
         let usage = Usage {
             requests: 1,
             input_tokens: 100,
@@ -199,20 +260,33 @@ impl Scripted {
     pub async fn prepare_workspace(
         self: Arc<Self>,
         _ctx: ActivityContext,
-        _input: PrepareWorkspace,
+        input: PrepareWorkspace,
     ) -> Result<(), ActivityError> {
+        lock(&self.world(&input.ticket)).prepared.push(input);
         Ok(())
     }
 
     #[activity(definition = definitions::RunAgent)]
     pub async fn run_agent(
         self: Arc<Self>,
-        _ctx: ActivityContext,
+        ctx: ActivityContext,
         input: RunAgent,
     ) -> Result<AgentRun, ActivityError> {
         let world = self.world(&input.key.ticket);
+        lock(&world).agent_runs.push(input);
+        if lock(&world).agent_hangs {
+            loop {
+                ctx.record_heartbeat("working").await?;
+                tokio::select! {
+                    () = ctx.cancelled() => return Err(ActivityError::cancelled()),
+                    () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                }
+            }
+        }
         let mut world = lock(&world);
-        world.agent_runs.push(input);
+        if let Some((kind, spent)) = world.agent_failures.pop_front() {
+            return Err(failure(kind, spent));
+        }
         let run = world.agent_runs.len();
         let result = world
             .agent
@@ -232,6 +306,7 @@ impl Scripted {
         Ok(AgentRun {
             result,
             usage,
+            seconds: 60,
             summary: "Done.".to_owned(),
         })
     }
@@ -242,20 +317,24 @@ impl Scripted {
         _ctx: ActivityContext,
         input: RunQa,
     ) -> Result<QaResult, ActivityError> {
-        let passed = lock(&self.world(&input.key.ticket))
-            .qa
-            .pop_front()
-            .unwrap_or(true);
+        let world = self.world(&input.key.ticket);
+        let mut world = lock(&world);
+        let passed = world.qa.pop_front().unwrap_or(true);
+        world.checked.push(input);
         let gate = GateResult {
             name: "Unit tests".to_owned(),
             required: true,
             passed,
+            base: Some(true),
+            excused: false,
             duration_ms: 12,
         };
         Ok(QaResult {
             passed,
             gates: vec![gate],
+            flagged_tests: 0,
             report: object("report"),
+            report_json: object("report.json"),
         })
     }
 
@@ -275,7 +354,9 @@ impl Scripted {
         _ctx: ActivityContext,
         input: PublishBranch,
     ) -> Result<String, ActivityError> {
-        Ok(input.ticket.branch())
+        let branch = input.ticket.branch();
+        lock(&self.world(&input.ticket)).published.push(input);
+        Ok(branch)
     }
 
     #[activity(definition = definitions::OpenPullRequest)]
@@ -284,13 +365,15 @@ impl Scripted {
         _ctx: ActivityContext,
         input: OpenPullRequest,
     ) -> Result<PullRequest, ActivityError> {
-        Ok(PullRequest {
+        let opened = PullRequest {
             number: 7,
             url: "local:7".to_owned(),
             branch: input.ticket.branch(),
-            base_branch: input.base_branch,
-            head_commit: input.head_commit,
-        })
+            base_branch: input.base_branch.clone(),
+            head_commit: input.head_commit.clone(),
+        };
+        lock(&self.world(&input.ticket)).proposed.push(input);
+        Ok(opened)
     }
 
     #[activity(definition = definitions::MergePullRequest)]
@@ -299,7 +382,10 @@ impl Scripted {
         _ctx: ActivityContext,
         input: ChangePullRequest,
     ) -> Result<MergeResult, ActivityError> {
-        let next = lock(&self.world(&input.ticket)).merges.pop_front();
+        let world = self.world(&input.ticket);
+        let mut world = lock(&world);
+        let next = world.merges.pop_front();
+        world.merged.push(input);
         Ok(next.unwrap_or(MergeResult::Merged {
             commit: commit(0xfeed),
         }))
@@ -357,14 +443,26 @@ impl Scripted {
         _ctx: ActivityContext,
         request: OpenGateRequest,
     ) -> Result<OpenGate, ActivityError> {
+        lock(&self.world(&request.ticket))
+            .gates
+            .push(request.clone());
+        let policy = request.policy;
+        let after = |seconds| request.opened_at + Duration::from_secs(seconds);
+        let reminders = policy.reminders_percent.iter();
         Ok(OpenGate {
             approval_id: request.approval_id,
             gate: request.gate,
             revision: request.revision,
             content: request.content,
-            approvals_needed: request.approvals_needed,
+            approvals_needed: policy.approvals,
+            approvers: policy.approvers,
+            may_not_approve: (!policy.reporter_may_approve).then_some(request.reporter),
             opened_at: request.opened_at,
-            deadline: request.opened_at + Duration::from_secs(request.timeout_seconds),
+            deadline: after(policy.timeout_seconds),
+            reminders: reminders
+                .map(|percent| after(policy.timeout_seconds * u64::from(*percent) / 100))
+                .collect(),
+            base_change: request.base_change,
         })
     }
 
@@ -383,11 +481,11 @@ impl Scripted {
         })
     }
 
-    #[activity(definition = definitions::AdmitReopening)]
-    pub async fn admit_reopening(
+    #[activity(definition = definitions::AdmitCommand)]
+    pub async fn admit_command(
         self: Arc<Self>,
         _ctx: ActivityContext,
-        input: AdmitReopening,
+        input: AdmitCommand,
     ) -> Result<Admission, ActivityError> {
         let proven = lock(&self.world(&input.ticket)).proven;
         Ok(Admission {
@@ -395,6 +493,26 @@ impl Scripted {
             refused: None,
             comments: None,
         })
+    }
+
+    #[activity(definition = definitions::RecordCommand)]
+    pub async fn record_command(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: RecordCommand,
+    ) -> Result<(), ActivityError> {
+        lock(&self.world(&input.ticket)).commands.push(input);
+        Ok(())
+    }
+
+    #[activity(definition = definitions::Remind)]
+    pub async fn remind(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: Remind,
+    ) -> Result<(), ActivityError> {
+        lock(&self.world(&input.ticket)).reminders.push(input);
+        Ok(())
     }
 
     #[activity(definition = definitions::RecordDecision)]

@@ -1,7 +1,7 @@
 //! The connection to Temporal, and what must be there before the first ticket.
 
 use anyhow::{Context, bail};
-use sallyport_workflows::search_attributes::KEYWORDS;
+use sallyport_workflows::search_attributes::ALL;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, Url,
     tonic::{Code, Request},
@@ -49,9 +49,7 @@ pub async fn ensure_search_attributes(client: &Client, namespace: &str) -> anyho
         Ok(response) => response.into_inner().custom_attributes,
         // Temporal Cloud has no operator service: there an administrator registers them.
         Err(status) if matches!(status.code(), Code::PermissionDenied | Code::Unimplemented) => {
-            tracing::warn!(
-                "search attributes cannot be checked here; register {KEYWORDS:?} as Keyword"
-            );
+            tracing::warn!("search attributes cannot be checked here; register {ALL:?}");
             return Ok(());
         }
         Err(status) => bail!(
@@ -60,13 +58,18 @@ pub async fn ensure_search_attributes(client: &Client, namespace: &str) -> anyho
         ),
     };
     // One a call: of several names in one call a server with SQL visibility keeps only one.
-    for name in KEYWORDS
+    for (name, kind) in ALL
         .into_iter()
-        .filter(|name| !known.contains_key(*name))
+        .filter(|(name, _)| !known.contains_key(*name))
     {
+        let kind = match kind {
+            "KeywordList" => IndexedValueType::KeywordList,
+            "Datetime" => IndexedValueType::Datetime,
+            _ => IndexedValueType::Keyword,
+        };
         let add = AddSearchAttributesRequest {
             namespace: namespace.to_owned(),
-            search_attributes: [(name.to_owned(), IndexedValueType::Keyword as i32)].into(),
+            search_attributes: [(name.to_owned(), kind as i32)].into(),
         };
         match operator.add_search_attributes(Request::new(add)).await {
             Ok(_) => {}

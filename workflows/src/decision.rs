@@ -118,32 +118,8 @@ impl Decision {
     }
 }
 
-/// The wish to reopen a closed pull request, within the time that the policy allows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reopening {
-    /// Made by the client, and the update's id; sent again it gets the same answer.
-    pub id: Uuid,
-    /// Who wants it: an email address.
-    pub by: String,
-    /// The starter's signature over [`Reopening::signed_bytes`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proof: Option<String>,
-}
-
-impl Reopening {
-    /// The bytes that a proof signs.
-    pub fn signed_bytes(&self, workflow_id: &str) -> Vec<u8> {
-        length_prefixed(&[
-            "sallyport/reopening/1",
-            workflow_id,
-            &self.id.to_string(),
-            &self.by,
-        ])
-    }
-}
-
-fn length_prefixed(fields: &[&str]) -> Vec<u8> {
+/// The fields in order, each as its length in bytes (8 bytes, big-endian) and then its bytes.
+pub(crate) fn length_prefixed(fields: &[&str]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for field in fields {
         bytes.extend((field.len() as u64).to_be_bytes());

@@ -35,6 +35,8 @@ pub mod kind {
     pub const BRANCH_DIVERGED: &str = "BranchDiverged";
     /// QA failed and no repair is left.
     pub const QA_FAILED: &str = "QaFailed";
+    /// The agent asked for more scope in a way that is none: too many files, or files that nobody may have.
+    pub const SCOPE_REQUEST_INVALID: &str = "ScopeRequestInvalid";
     /// Something that no other kind names.
     pub const STEP_FAILED: &str = "StepFailed";
 }

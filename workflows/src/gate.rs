@@ -50,8 +50,35 @@ pub struct OpenGate {
     pub content: ObjectRef,
     /// How many distinct people must approve.
     pub approvals_needed: u32,
+    /// Who may decide, by email address; nobody named means everybody who may decide at this installation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<String>,
+    /// Who may not approve: the ticket's reporter, where the policy says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_not_approve: Option<String>,
     /// When it opened.
     pub opened_at: DateTime<Utc>,
     /// When silence closes it.
     pub deadline: DateTime<Utc>,
+    /// When people are reminded, in order; what is past was done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reminders: Vec<DateTime<Utc>>,
+    /// What changed on the base branch since the SPEC was approved, where that is why the gate asks again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_change: Option<BaseChange>,
+}
+
+/// Files in scope that changed on the base branch after the SPEC was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseChange {
+    /// The commit that the SPEC was written against.
+    pub from: String,
+    /// The base branch's head that it would be carried out on now.
+    pub to: String,
+    /// How many files in scope changed.
+    pub files: u32,
+    /// The first of them, shortened for people.
+    pub first: String,
+    /// The diff of these files between the two commits, stored.
+    pub diff: ObjectRef,
 }

@@ -9,11 +9,13 @@
 //! | the states and which may follow which | [`state`] |
 //! | the input of a ticket's workflow, and its id | [`ticket`] |
 //! | what a gate asks and what answers it | [`gate`], [`decision`], [`revision`] |
+//! | what else people may do to a ticket | [`command`] |
 //! | limits and deadlines | [`policy`] |
 //! | the activities, their inputs and outputs | [`activities`] |
 //! | the stages of a ticket's life | [`workflow`] |
 
 pub mod activities;
+pub mod command;
 pub mod decision;
 pub mod failure;
 pub mod gate;
@@ -25,6 +27,7 @@ pub mod scope;
 pub mod search_attributes;
 pub mod spec;
 pub mod state;
+pub mod state_diagram;
 pub mod status;
 pub mod ticket;
 pub mod usage;

@@ -118,6 +118,29 @@ impl FromIterator<RepositoryPath> for Scope {
     }
 }
 
+impl Extend<RepositoryPath> for Scope {
+    fn extend<I: IntoIterator<Item = RepositoryPath>>(&mut self, paths: I) {
+        self.0.extend(paths);
+    }
+}
+
+/// The most files that one request for more scope may name.
+pub const MAXIMUM_REQUESTED_FILES: usize = 20;
+
+/// The longest reason that a request for more scope may give, in bytes.
+pub const MAXIMUM_REASON_BYTES: usize = 2000;
+
+/// The agent's wish to change further files. What the SCOPE gate asks about; see [`crate::revision::scope_revision`].
+/// Stored as JSON, and named by its content's hash wherever it was granted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopeRequest {
+    /// The files, from 1 to [`MAXIMUM_REQUESTED_FILES`], each once and none that is in scope already.
+    pub paths: Vec<RepositoryPath>,
+    /// Why, at most [`MAXIMUM_REASON_BYTES`]. The agent's words: shown, never acted on.
+    pub reason: String,
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -30,6 +30,77 @@ pub struct SpecFile {
     pub reason: String,
 }
 
+/// What shows whether a criterion is met. As text, the gate's name or [`REVIEW`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Check {
+    /// The gate of this name.
+    Gate(String),
+    /// A person who looks.
+    Review,
+}
+
+/// What stands for a person who looks where a gate's name could stand. No gate may be called so.
+pub const REVIEW: &str = "review";
+
+impl Check {
+    /// How people call it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Gate(name) => name,
+            Self::Review => REVIEW,
+        }
+    }
+}
+
+impl From<String> for Check {
+    fn from(name: String) -> Self {
+        if name == REVIEW {
+            Self::Review
+        } else {
+            Self::Gate(name)
+        }
+    }
+}
+
+impl From<Check> for String {
+    fn from(check: Check) -> Self {
+        match check {
+            Check::Gate(name) => name,
+            Check::Review => REVIEW.to_owned(),
+        }
+    }
+}
+
+/// Something that is true once the change is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Criterion {
+    /// What, in one line.
+    pub text: String,
+    /// What shows it.
+    pub check: Check,
+}
+
+/// A quality gate as the SPEC's readers see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpecGate {
+    /// Its name.
+    pub name: String,
+    /// What it runs.
+    pub command: String,
+    /// Whether a failure fails QA.
+    pub required: bool,
+}
+
+/// What will judge the change. Comes from the policy and never from the planner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpecGates {
+    /// Whether they were detected from the repository's files, since its `.sallyport.toml` names none.
+    pub detected: bool,
+    /// The gates, in their order.
+    pub list: Vec<SpecGate>,
+}
+
 /// A SPEC as data. Its text (see `activities::planning`) is rendered from this and nothing else, and the text's hash is
 /// part of the approved revision; so whoever loads this checks that it still renders to the approved text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,8 +117,10 @@ pub struct Spec {
     pub plan: Vec<String>,
     /// Which tests show it.
     pub testing: Vec<String>,
-    /// What a reviewer ticks off.
-    pub checklist: Vec<String>,
+    /// What must be true in the end, and what shows it. People know them by their numbers, from 1.
+    pub criteria: Vec<Criterion>,
+    /// What will judge the change.
+    pub gates: SpecGates,
     /// What may go wrong, and what is done against it.
     pub risks: Vec<String>,
     /// How sure the planner is, from 0 to 1.
@@ -76,4 +149,20 @@ pub struct SpecRef {
     pub files: u32,
     /// How sure the planner is, in per cent.
     pub confidence_percent: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_a_name_and_review_is_none() {
+        for (check, name) in [
+            (Check::Gate("Unit tests".into()), "\"Unit tests\""),
+            (Check::Review, "\"review\""),
+        ] {
+            assert_eq!(serde_json::to_string(&check).unwrap(), name);
+            assert_eq!(serde_json::from_str::<Check>(name).unwrap(), check);
+        }
+    }
 }

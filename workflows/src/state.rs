@@ -133,6 +133,43 @@ impl State {
         matches!(self, Error | QaFailed)
     }
 
+    /// Whether the ticket waits here for people.
+    pub const fn waits_for_people(self) -> bool {
+        matches!(
+            self,
+            AwaitingSpecApproval
+                | AwaitingScopeApproval
+                | AwaitingPrApproval
+                | PrClosed
+                | Error
+                | QaFailed
+        )
+    }
+
+    /// From where a ticket that failed here is retried, if nobody says otherwise: the state itself, or, since no retry leads
+    /// into an open gate, the step whose result the gate asks about.
+    pub const fn retried_from(self) -> State {
+        match self {
+            AwaitingSpecApproval => Planning,
+            AwaitingScopeApproval => Executing,
+            AwaitingPrApproval | PrClosed => PrCreated,
+            other => other,
+        }
+    }
+
+    /// Whether a ticket in `other` has been here, or is here: by the order of its life.
+    pub fn is_at_or_before(self, other: State) -> bool {
+        self as u8 <= other as u8
+    }
+
+    /// Whether nothing was carried out yet.
+    pub const fn is_before_execution(self) -> bool {
+        matches!(
+            self,
+            Pending | Planning | AwaitingSpecApproval | SpecApproved
+        )
+    }
+
     /// Whether `next` may follow this state.
     pub fn may_go_to(self, next: State) -> bool {
         if matches!(next, Error | Cancelled) {

@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ObjectRef, State,
     activities::GateResult,
+    command::CommandOutcome,
     decision::DecisionRecord,
     failure::Failure,
     gate::OpenGate,
     pull_request::PullRequest,
     spec::SpecRef,
-    ticket::{TicketKey, TicketSummary},
+    ticket::{TicketInput, TicketKey, TicketSummary},
     usage::Usage,
 };
 
@@ -32,10 +33,20 @@ pub struct TicketStatus {
     pub summary: Option<TicketSummary>,
     /// The gate that is open now.
     pub open_gate: Option<OpenGate>,
-    /// All decisions so far, in order, the refused ones too.
+    /// When the present wait for people ends by itself: a gate's, a closed pull request's, a parked ticket's.
+    #[serde(default)]
+    pub deadline: Option<DateTime<Utc>>,
+    /// The latest decisions, in order, the refused ones too; the ledger has all.
     pub decisions: Vec<DecisionRecord>,
+    /// The latest commands, in order, the refused ones too; the ledger has all.
+    #[serde(default)]
+    pub commands: Vec<CommandOutcome>,
     /// The latest SPEC.
     pub spec: Option<SpecRef>,
+    /// The agent's requests for more scope that were granted for this SPEC: each a
+    /// [`ScopeRequest`](crate::scope::ScopeRequest) in JSON, stored.
+    #[serde(default)]
+    pub grants: Vec<ObjectRef>,
     /// The agent's latest commit.
     pub head_commit: Option<String>,
     /// The agent's latest diff against the base.
@@ -44,6 +55,9 @@ pub struct TicketStatus {
     pub qa: Vec<GateResult>,
     /// The latest QA report.
     pub qa_report: Option<ObjectRef>,
+    /// Whether it was merged without the approval that the policy asks for: by somebody on the forge.
+    #[serde(default)]
+    pub unapproved: bool,
     /// The pull request.
     pub pull_request: Option<PullRequest>,
     /// Why the ticket is parked or was given up.
@@ -52,8 +66,46 @@ pub struct TicketStatus {
     pub notes: Vec<String>,
     /// What the models cost so far.
     pub usage: Usage,
+    /// The planner's part of it.
+    #[serde(default)]
+    pub planning_usage: Usage,
+    /// The agent's wall time so far, in seconds.
+    #[serde(default)]
+    pub agent_seconds: u64,
     /// Rounds used so far.
     pub rounds: Rounds,
+}
+
+impl TicketStatus {
+    /// The status of a ticket that was just taken in.
+    pub fn new(input: &TicketInput) -> Self {
+        Self {
+            ticket: input.key(),
+            state: State::Pending,
+            since: DateTime::<Utc>::default(),
+            sequence: 0,
+            repository_url: input.repository_url.clone(),
+            summary: None,
+            open_gate: None,
+            deadline: None,
+            decisions: Vec::new(),
+            commands: Vec::new(),
+            spec: None,
+            grants: Vec::new(),
+            head_commit: None,
+            diff: None,
+            qa: Vec::new(),
+            qa_report: None,
+            unapproved: false,
+            pull_request: None,
+            failure: None,
+            notes: Vec::new(),
+            usage: Usage::default(),
+            planning_usage: Usage::default(),
+            agent_seconds: 0,
+            rounds: Rounds::default(),
+        }
+    }
 }
 
 /// Rounds that a ticket used up over its whole life.
@@ -65,4 +117,10 @@ pub struct Rounds {
     pub repairs: u32,
     /// Rounds of changes requested on the pull request.
     pub changes: u32,
+    /// The agent's requests for more scope.
+    #[serde(default)]
+    pub scope_requests: u32,
+    /// How often the ticket was taken out of ERROR or QA_FAILED again.
+    #[serde(default)]
+    pub retries: u32,
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::policy::InstallationPolicy;
+use crate::{policy::InstallationPolicy, workflow::Carried};
 
 /// The name under which Flux Lens is a ticket source.
 pub const FLUX_LENS: &str = "flux-lens";
@@ -124,6 +124,9 @@ pub struct TicketInput {
     /// The installation's limits and deadlines, fixed for this attempt.
     #[serde(default)]
     pub installation_policy: InstallationPolicy,
+    /// What an earlier run of the same workflow hands over when it continues as new; nothing at a ticket's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<Box<Carried>>,
 }
 
 impl TicketInput {

@@ -29,6 +29,16 @@ impl Usage {
     }
 }
 
+/// What a step spent, also one that failed: then it is the failure's details, so that it counts all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Spent {
+    /// What its model calls cost.
+    pub usage: Usage,
+    /// The agent's wall time, in seconds.
+    pub agent_seconds: u64,
+}
+
 impl AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
         self.requests += other.requests;

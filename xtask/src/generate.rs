@@ -1,5 +1,5 @@
 //! What is generated and committed: the facts about the ledger's queries in `.sqlx/`, without which it could not be
-//! built where there is no database.
+//! built where there is no database, and `docs/states.md`, the table of states as people read it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,8 +17,53 @@ const POSTGRES: (&str, &str) = ("sallyport-test-support", "scratch-postgres");
 /// Files by name.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Writes `.sqlx/` anew, or with `check` only says whether it is as it would be written.
+/// Writes all of it anew, or with `check` only says whether it is as it would be written.
 pub fn run(check: bool) -> Result<ExitCode> {
+    let states = states(check)?;
+    let queries = queries(check)?;
+    Ok(if states == ExitCode::SUCCESS {
+        queries
+    } else {
+        states
+    })
+}
+
+/// `docs/states.md`.
+fn states(check: bool) -> Result<ExitCode> {
+    let root = checkout::root()?;
+    let mut example = cargo::command(&root, "run");
+    example.args([
+        "--quiet",
+        "--package",
+        "sallyport-workflows",
+        "--example",
+        "states",
+    ]);
+    let output = example
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("the documentation of the states cannot be generated; see the errors above");
+    }
+    let path = root.join("docs/states.md");
+    if fs::read(&path).is_ok_and(|committed| committed == output.stdout) {
+        println!("docs/states.md is as it should be");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if check {
+        eprintln!(
+            "error: docs/states.md does not fit the table of states; run `cargo xtask generate` and commit it"
+        );
+        return Ok(ExitCode::FAILURE);
+    }
+    fs::write(&path, output.stdout).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("docs/states.md is written");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `.sqlx/`.
+fn queries(check: bool) -> Result<ExitCode> {
     let tools = setup::run()?;
     let root = checkout::root()?;
     let built = cargo::build(&root, &[POSTGRES])?;

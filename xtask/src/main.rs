@@ -1,4 +1,4 @@
-//! Tasks of the repository: set-up, demo, tests, lint.
+//! Tasks of the repository: set-up, demo, tests, histories, lint.
 //!
 //! Call them with `cargo xtask TASK`. This program stays light, so that it builds in seconds: it prepares the tools,
 //! then runs cargo and the binaries that do the work.
@@ -44,9 +44,13 @@ enum Task {
         #[arg(last = true)]
         filters: Vec<String>,
     },
+    /// Record anew the history of each path of a ticket's life in `tests/histories/`, which every test run replays.
+    ///
+    /// Only until the first release, and with the reason in the commit: old histories must replay on new code.
+    Histories,
     /// Check the format, then run clippy with every warning an error.
     Lint,
-    /// Write what is generated and committed: `.sqlx/`, after a change of a query or a migration.
+    /// Write what is generated and committed: `.sqlx/`, after a change of a query or a migration, and `docs/states.md`.
     Generate {
         /// Only say whether it is fresh.
         #[arg(long)]
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run().map(|_| ExitCode::SUCCESS),
         Task::Demo { arguments } => tasks::demo(&arguments),
         Task::Test { filters } => tasks::test(&filters),
+        Task::Histories => tasks::histories(),
         Task::Lint => tasks::lint(),
         Task::Generate { check } => generate::run(check),
     };

@@ -35,6 +35,28 @@ pub fn test(filters: &[String]) -> Result<ExitCode> {
     pass_on(test)
 }
 
+/// Runs the workflow's tests once to record their histories, and once more to see that they replay.
+pub fn histories() -> Result<ExitCode> {
+    const REPLAY: &str = "histories::the_saved_history_of_every_path_replays";
+    let tools = setup::run()?;
+    let root = checkout::root()?;
+    let run = |arguments: &[&str], folder: Option<PathBuf>| -> Result<ExitCode> {
+        let mut test = cargo::command(&root, "test");
+        test.env("SALLYPORT_TOOLS", &tools)
+            .args(["--package", "sallyport-tests", "--test", "workflow", "--"])
+            .args(arguments);
+        if let Some(folder) = folder {
+            test.env("SALLYPORT_SAVE_HISTORIES", folder);
+        }
+        pass_on(test)
+    };
+    let recorded = run(&["--skip", REPLAY], Some(root.join("tests/histories")))?;
+    if recorded != ExitCode::SUCCESS {
+        return Ok(recorded);
+    }
+    run(&[REPLAY], None)
+}
+
 /// Checks the format and runs clippy. Both run, so that one call shows everything there is to mend.
 pub fn lint() -> Result<ExitCode> {
     let root = checkout::root()?;

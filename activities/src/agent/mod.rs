@@ -8,9 +8,11 @@
 //! | --- | --- |
 //! | what Pi is configured with | `setup` |
 //! | Pi's events | `rpc` |
-//! | what becomes of an event: progress, log lines | `follow` |
-//! | the policy inside the room | `extension/guard.ts` |
+//! | what Pi is told | `conversation` |
+//! | what becomes of an event: progress, log lines, a request for more scope | `follow` |
+//! | the policy inside the room, and the tool that asks for more scope | `extension/` |
 
+mod conversation;
 mod follow;
 mod log;
 mod rpc;

@@ -6,6 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+/// The tool of our extension that asks people for more files.
+pub(super) const REQUEST_SCOPE: &str = "request_scope";
+
 /// The longest line that is read. Longer ones (a whole conversation, repeated) are skipped.
 const LONGEST_LINE: usize = 8 << 20;
 
@@ -58,6 +61,8 @@ pub(super) struct Message {
 pub(super) struct ToolResult {
     #[serde(deserialize_with = "lenient")]
     pub(super) content: Option<Vec<Part>>,
+    /// What is not for the model.
+    pub(super) details: Value,
 }
 
 /// A part of a message.
@@ -88,7 +93,7 @@ fn lenient<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned>(
     Ok(serde_json::from_value(value).ok())
 }
 
-/// The id of the one prompt that we send.
+/// The id of the prompts that we send: one after the other.
 pub(super) const PROMPT_ID: &str = "prompt";
 
 /// The line that gives Pi its prompt.

@@ -2,10 +2,12 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use sallyport_workflows::{scope::Scope, usage::Usage};
+use sallyport_workflows::{
+    scope::{Scope, ScopeRequest},
+    usage::Usage,
+};
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::AsyncWriteExt as _,
     sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout},
 };
@@ -13,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     AgentLogLine, LogLevel,
-    follow::Follower,
+    conversation::converse,
+    follow::{Asked, Follower},
     log::{redact, shorten},
-    rpc::{Events, prompt},
     setup,
 };
 use crate::{
@@ -38,6 +40,8 @@ pub struct AgentLimits {
     pub wall: Duration,
     /// Tool calls.
     pub tool_calls: u64,
+    /// Requests for more scope that people will still look at.
+    pub scope_requests: u32,
     /// Time for a shell command, if the model does not ask for more or less.
     pub command: Duration,
     /// Time for a shell command at most.
@@ -49,6 +53,7 @@ impl Default for AgentLimits {
         Self {
             wall: Duration::from_secs(1800),
             tool_calls: 500,
+            scope_requests: 0,
             command: Duration::from_secs(120),
             longest_command: Duration::from_secs(600),
         }
@@ -95,6 +100,8 @@ pub struct AgentProgress {
     pub events: u64,
     /// Spent by now.
     pub usage: Usage,
+    /// What it asks for: from then on nothing more happens in this run.
+    pub request: Option<ScopeRequest>,
 }
 
 /// Why a run ended.
@@ -102,6 +109,16 @@ pub struct AgentProgress {
 pub enum Stop {
     /// Pi says that it has finished.
     Completed,
+    /// The agent asks for more files, and waits for an answer in the same conversation.
+    ScopeRequested {
+        /// What it asks for.
+        request: ScopeRequest,
+    },
+    /// The agent asked for more files in a way that is none, also after it was told why.
+    BadScopeRequest {
+        /// What is wrong with the last request.
+        problem: String,
+    },
     /// What it may spend on the model is used up.
     BudgetExhausted,
     /// Its time is up.
@@ -189,9 +206,21 @@ pub async fn run_pi(
     let mut pi = sandbox.spawn(&room, &line).await?;
     let complaints = tokio::spawn(Capture::new(4096, 4096).drain(pi.stderr.take()));
 
-    let mut follower = Follower::new(request.log, request.progress.clone());
+    let mut follower = Follower::new(
+        request.log,
+        request.progress.clone(),
+        request.scope,
+        request.limits.scope_requests,
+    );
+    let conversation = converse(
+        &mut pi,
+        &request.prompt,
+        &mut follower,
+        request.limits.tool_calls,
+        &request.gateway,
+    );
     let interrupted = tokio::select! {
-        () = follow(&mut pi, &request.prompt, &mut follower, request.limits.tool_calls) => None,
+        () = conversation => None,
         () = sleep_until(deadline) => Some(Stop::TimedOut),
         () = request.cancel.cancelled() => Some(Stop::Cancelled),
         reason = outgrown(&request.workspace, room.limits()) => Some(Stop::Failed { reason }),
@@ -199,7 +228,9 @@ pub async fn run_pi(
     };
     // Whatever happened: first the room is emptied, then its end is judged. Only a Pi that has nothing to do any more,
     // or is ending already, is waited for.
-    let busy = follower.rejected.is_some() || follower.tool_calls > request.limits.tool_calls;
+    let busy = follower.rejected.is_some()
+        || follower.overran
+        || follower.tool_calls > request.limits.tool_calls;
     let exit = if interrupted.is_some() || busy {
         pi.kill().await?
     } else {
@@ -215,10 +246,24 @@ pub async fn run_pi(
         .progress
         .send_modify(|progress| progress.usage = gateway.usage);
 
-    let stop = interrupted
-        .unwrap_or_else(|| judge(&follower, exit, &gateway, &complaints, &request.limits));
+    let stop = match (follower.request(), interrupted) {
+        // It is in the session, so it stands, whatever happened after.
+        (Some(asked), None | Some(Stop::TimedOut | Stop::Failed { .. })) => Stop::ScopeRequested {
+            request: asked.clone(),
+        },
+        (_, Some(interrupted)) => interrupted,
+        (None, None) => judge(&follower, exit, &gateway, &complaints, &request.limits),
+    };
     let (level, message) = match &stop {
         Stop::Completed => (LogLevel::Info, "the agent has finished".to_owned()),
+        Stop::ScopeRequested { .. } => {
+            let message = "the agent waits for an answer to its request for more files";
+            (LogLevel::Info, message.to_owned())
+        }
+        Stop::BadScopeRequest { problem } => {
+            let message = format!("the agent's requests for more files are none: {problem}");
+            (LogLevel::Error, message)
+        }
         Stop::BudgetExhausted => (LogLevel::Error, "the agent's budget is used up".to_owned()),
         Stop::TimedOut => (LogLevel::Error, "the agent's time is up".to_owned()),
         Stop::Cancelled => (LogLevel::Warn, "the agent's run was cancelled".to_owned()),
@@ -241,33 +286,6 @@ fn check_session_id(id: &str) -> Result<(), AgentError> {
     } else {
         Err(AgentError::SessionId(id.chars().take(128).collect()))
     }
-}
-
-/// Gives Pi its prompt, and follows it until there is nothing more to follow.
-async fn follow(pi: &mut RoomProcess, task: &str, follower: &mut Follower, tool_calls: u64) {
-    let (Some(stdin), Some(stdout)) = (pi.stdin.as_mut(), pi.stdout.take()) else {
-        return;
-    };
-    let mut events = Events::new(stdout);
-    // A Pi that ends before it has read this says why on its standard error.
-    let line = prompt(task);
-    let tell =
-        async { stdin.write_all(line.as_bytes()).await.is_ok() && stdin.flush().await.is_ok() };
-    let listen = async {
-        while let Some(event) = events.next().await {
-            follower.event(&event).await;
-            if follower.settled || follower.rejected.is_some() || follower.tool_calls > tool_calls {
-                return;
-            }
-        }
-    };
-    // Both at once: Pi need not read while it has something to say.
-    tokio::pin!(listen);
-    tokio::select! {
-        () = &mut listen => return,
-        _ = tell => {}
-    }
-    listen.await;
 }
 
 /// Brings what was spent into the progress, as long as it is polled.
@@ -320,6 +338,10 @@ fn judge(
             "Pi ended in the middle of its work (exit code {}): {said}",
             exit.code
         ));
+    }
+    if let Some(Asked::Badly(problem)) = &follower.asked {
+        let problem = problem.to_string();
+        return Stop::BadScopeRequest { problem };
     }
     match follower.last_stop.as_deref() {
         Some("stop") => Stop::Completed,

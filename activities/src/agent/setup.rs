@@ -7,10 +7,10 @@ use std::{
     path::Path,
 };
 
-use sallyport_workflows::scope::Scope;
+use sallyport_workflows::scope::{MAXIMUM_REASON_BYTES, MAXIMUM_REQUESTED_FILES, Scope};
 use serde_json::json;
 
-use super::run::AgentLimits;
+use super::{rpc::REQUEST_SCOPE, run::AgentLimits};
 use crate::{
     gateway::{ModelConfig, SOCKET, Vendor},
     sandbox::{KIT, Layer, Limits, Room, Sandbox, WORKSPACE},
@@ -30,7 +30,17 @@ const PORT: u16 = 18_080;
 /// The provider's name in Pi's configuration.
 const PROVIDER: &str = "sallyport";
 
-const EXTENSION: &str = include_str!("extension/guard.ts");
+/// Our extension of Pi. The first file is the one that Pi is told of.
+const EXTENSION: [(&str, &str); 5] = [
+    ("sallyport.ts", include_str!("extension/sallyport.ts")),
+    ("policy.ts", include_str!("extension/policy.ts")),
+    ("guard.ts", include_str!("extension/guard.ts")),
+    (
+        "request_scope.ts",
+        include_str!("extension/request_scope.ts"),
+    ),
+    ("gateway.ts", include_str!("extension/gateway.ts")),
+];
 const SYSTEM_PROMPT: &str = include_str!("system-prompt.md");
 
 /// Writes Pi's files into `folder`, which rooms see but cannot change.
@@ -42,13 +52,14 @@ pub(super) fn write_files(
 ) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
-    for (name, content) in [
-        ("guard.ts", EXTENSION.to_owned()),
+    let configuration = [
         ("policy.json", policy(scope, limits).to_string()),
         ("models.json", models(model).to_string()),
         ("settings.json", settings().to_string()),
         ("system-prompt.md", system_prompt(scope)),
-    ] {
+    ];
+    let extension = EXTENSION.map(|(name, content)| (name, content.to_owned()));
+    for (name, content) in configuration.into_iter().chain(extension) {
         let path = folder.join(name);
         fs::write(&path, content)?;
         fs::set_permissions(&path, Permissions::from_mode(0o644))?;
@@ -101,8 +112,8 @@ pub(super) fn command_line(model: &ModelConfig, session: &str) -> Vec<String> {
         ("--provider", PROVIDER.to_owned()),
         ("--model", model.model.clone()),
         ("--thinking", "off".to_owned()),
-        ("--tools", "read,write,edit,bash".to_owned()),
-        ("--extension", files("guard.ts")),
+        ("--tools", format!("read,write,edit,bash,{REQUEST_SCOPE}")),
+        ("--extension", files(EXTENSION[0].0)),
         ("--system-prompt", files("system-prompt.md")),
         ("--session-dir", SESSIONS.to_owned()),
         ("--session-id", session.to_owned()),
@@ -128,6 +139,11 @@ fn policy(scope: &Scope, limits: &AgentLimits) -> serde_json::Value {
         "launcher": format!("{KIT}/{}", crate::sandbox::LAUNCHER),
         "bashSeconds": {"usual": limits.command.as_secs(), "most": limits.longest_command.as_secs()},
         "toolCalls": limits.tool_calls,
+        "scopeRequests": {
+            "left": limits.scope_requests,
+            "paths": MAXIMUM_REQUESTED_FILES,
+            "reasonBytes": MAXIMUM_REASON_BYTES,
+        },
         "forward": {"port": PORT, "socket": format!("{GATEWAY}/{SOCKET}")},
     })
 }

@@ -2,13 +2,18 @@
 //! it left is judged from outside.
 //!
 //! A run may be cut off at any point, and is then tried again in the same workspace and with the same conversation. What it
-//! spent until then counts, and an agent that had finished is not started again: [`record`] remembers both.
+//! spent until then counts, and an agent that had finished is not started again: `record` remembers both, and what it asked for.
 
 mod log_writer;
+mod outcome;
 mod prompt;
 mod record;
 
-use std::time::{Duration, Instant};
+use std::{
+    future::pending,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use sallyport_ledger::agent_logs;
 use sallyport_workflows::{
@@ -28,12 +33,11 @@ use crate::{
     failure::StepError,
     gateway::RunLimits,
     mirror::Mirror,
-    text,
     workspace::{
         Workspace,
         approved::{self, ApprovedSpec},
         checkout,
-        diff::{self, Collected, CommitPlan},
+        granted::{self, Granted},
     },
 };
 
@@ -87,45 +91,68 @@ pub async fn run_agent(
     heartbeat: watch::Sender<AgentHeartbeat>,
     cancel: CancellationToken,
 ) -> Result<AgentRun, RunEnd> {
-    let ticket = &input.key.ticket;
-    let approved = approved::load(
-        &context.objects,
-        &ticket.ticket_id,
-        &input.spec,
-        &input.policy,
-    )
-    .await?;
-    let workspace = Workspace::of(&context.data_dir, ticket);
+    let workspace = Workspace::of(&context.data_dir, &input.key.ticket);
     if !workspace.tree().is_dir() {
         let message = "the workspace is gone from this host; retry, and it is laid out anew";
         return Err(StepError::fatal(kind::WORKSPACE_LOST, message).into());
     }
+    let file = format!("run-{}.json", input.key.sequence);
+    let path = workspace.root().join(file);
+    let mut record = RunRecord::load(&path)?;
+    let result = advance(
+        context,
+        input,
+        &workspace,
+        (&mut record, &path),
+        heartbeat,
+        cancel,
+    );
+    match result.await {
+        Ok(result) => Ok(AgentRun {
+            result,
+            usage: record.usage,
+            seconds: record.seconds,
+            summary: shorten(
+                record.final_text.as_deref().unwrap_or_default(),
+                MAXIMUM_SUMMARY,
+            ),
+        }),
+        Err(RunEnd::Failed(error)) => Err(RunEnd::Failed(error.spent(record.spent()))),
+        Err(RunEnd::Cancelled) => Err(RunEnd::Cancelled),
+    }
+}
+
+/// Brings the run to its end, from wherever its record says that it is.
+async fn advance(
+    context: &Context,
+    input: &RunAgent,
+    workspace: &Workspace,
+    (record, path): (&mut RunRecord, &Path),
+    heartbeat: watch::Sender<AgentHeartbeat>,
+    cancel: CancellationToken,
+) -> Result<AgentResult, RunEnd> {
+    let objects = &context.objects;
+    let ticket_id = &input.key.ticket.ticket_id;
+    let approved = approved::load(objects, ticket_id, &input.spec, &input.policy).await?;
+    let granted = granted::load(objects, &approved.spec, &input.grants).await?;
     let mirror = context
         .mirrors
         .with_commit(&input.repository_url, &input.parent_commit)
         .await?;
-    let path = workspace
-        .root()
-        .join(format!("run-{}.json", input.key.sequence));
-    let mut record = RunRecord::load(&path)?;
-    if record.final_text.is_none() {
-        let run = Run {
-            context,
-            input,
-            approved: &approved,
-            workspace: &workspace,
-            mirror: &mirror,
-        };
-        run.work(&mut record, &path, &heartbeat, cancel).await?;
+    let run = Run {
+        context,
+        input,
+        approved: &approved,
+        granted: &granted,
+        workspace,
+        mirror: &mirror,
+    };
+    if !record.has_ended() {
+        run.work(record, path, &heartbeat, cancel).await?;
     }
-    let result = judge(context, input, &approved, &workspace, &mirror).await?;
-    Ok(AgentRun {
-        result,
-        usage: record.usage,
-        summary: shorten(
-            record.final_text.as_deref().unwrap_or_default(),
-            MAXIMUM_SUMMARY,
-        ),
+    Ok(match &record.request {
+        Some(request) => outcome::asked(context, request).await?,
+        None => outcome::judged(&run).await?,
     })
 }
 
@@ -133,16 +160,17 @@ struct Run<'a> {
     context: &'a Context,
     input: &'a RunAgent,
     approved: &'a ApprovedSpec,
+    granted: &'a Granted,
     workspace: &'a Workspace,
     mirror: &'a Mirror,
 }
 
 impl Run<'_> {
-    /// Lets Pi work until it has finished. `record` is written to `path` all the time.
+    /// Lets Pi work until it has finished or asks for more scope. `record` is written to `path` all the time.
     async fn work(
         &self,
         record: &mut RunRecord,
-        path: &std::path::Path,
+        path: &Path,
         heartbeat: &watch::Sender<AgentHeartbeat>,
         cancel: CancellationToken,
     ) -> Result<(), RunEnd> {
@@ -184,15 +212,17 @@ impl Run<'_> {
             lines,
         );
         let (progress, watched) = watch::channel(AgentProgress::default());
+        let mut asked = watched.clone();
         let request = AgentRunRequest {
             workspace: self.workspace.tree(),
             session_dir: self.workspace.session(),
-            session_id: format!("{}-{}", self.workspace.name(), input.key.sequence),
+            session_id: format!("{}-{}", self.workspace.name(), input.session),
             run_dir,
             prompt,
-            scope: self.approved.spec.scope(),
+            scope: self.granted.scope.clone(),
             limits: AgentLimits {
                 wall,
+                scope_requests: input.scope_requests_left,
                 ..AgentLimits::default()
             },
             gateway,
@@ -204,8 +234,12 @@ impl Run<'_> {
         let remember = async {
             let mut every = tokio::time::interval(RECORD_EVERY);
             loop {
-                every.tick().await;
+                tokio::select! {
+                    _ = every.tick() => {}
+                    () = until_asked(&mut asked), if record.request.is_none() => {}
+                }
                 let now = watched.borrow().clone();
+                record.request = now.request;
                 record.usage = sum(before.usage, now.usage);
                 record.seconds = before.seconds + start.elapsed().as_secs();
                 heartbeat.send_replace(AgentHeartbeat {
@@ -229,12 +263,24 @@ impl Run<'_> {
         let report = report.map_err(StepError::step)?;
         record.usage = sum(before.usage, report.usage);
         record.seconds = before.seconds + start.elapsed().as_secs();
-        if report.stop == Stop::Completed {
-            record.final_text = Some(report.final_text);
+        match &report.stop {
+            Stop::Completed => record.final_text = Some(report.final_text),
+            Stop::ScopeRequested { request } => {
+                record.request = Some(request.clone());
+                record.final_text = Some(report.final_text);
+            }
+            _ => {}
         }
         record.store(path)?;
         match report.stop {
-            Stop::Completed => Ok(()),
+            Stop::Completed | Stop::ScopeRequested { .. } => Ok(()),
+            Stop::BadScopeRequest { problem } => {
+                let message = format!(
+                    "the agent asked for more files in a way that nobody can be asked about, also after it was told why: \
+                     {problem}; read its log, and retry"
+                );
+                Err(StepError::fatal(kind::SCOPE_REQUEST_INVALID, message).into())
+            }
             Stop::Cancelled => Err(RunEnd::Cancelled),
             Stop::BudgetExhausted => Err(out_of_budget().into()),
             Stop::TimedOut => Err(out_of_time(input).into()),
@@ -253,7 +299,7 @@ impl Run<'_> {
         let task = match &self.input.task {
             AgentTask::Implement => Task::Implement,
             AgentTask::MendScope { paths } => {
-                let paths = read(paths).await?;
+                let paths = self.still_outside(&read(paths).await?);
                 let originals = self.originals(&paths).await?;
                 Task::MendScope { paths, originals }
             }
@@ -261,9 +307,29 @@ impl Run<'_> {
             AgentTask::ChangesRequested { comments } => {
                 Task::ChangesRequested(read(comments).await?)
             }
+            AgentTask::ScopeAnswered {
+                request,
+                granted,
+                comments,
+            } => Task::ScopeAnswered {
+                request: granted::request(objects, request).await?,
+                // What counts is what widens the scope.
+                granted: *granted && self.input.grants.contains(request),
+                comments: match comments {
+                    Some(comments) => Some(read(comments).await?),
+                    None => None,
+                },
+            },
         };
         let ticket_id = &self.input.key.ticket.ticket_id;
         Ok(prompt::text(ticket_id, &self.approved.text, &task, resumed))
+    }
+
+    /// Those of `paths`, one a line, that may not be changed: some may have been granted since.
+    fn still_outside(&self, paths: &str) -> String {
+        let outside = |path: &&str| !self.granted.scope.allows(path.as_bytes());
+        let paths = paths.lines().filter(outside);
+        paths.map(|path| format!("{path}\n")).collect()
     }
 
     /// What the base commit has at those of `paths`, one a line, that it has: the agent can't look it up, since there is no
@@ -283,56 +349,12 @@ impl Run<'_> {
     }
 }
 
-/// Judges the workspace from outside, and commits what is in scope.
-async fn judge(
-    context: &Context,
-    input: &RunAgent,
-    approved: &ApprovedSpec,
-    workspace: &Workspace,
-    mirror: &Mirror,
-) -> Result<AgentResult, StepError> {
-    let message = text::commit_message(
-        &input.key.ticket,
-        &approved.spec,
-        &input.summary,
-        &input.spec.revision,
-    );
-    let scope = approved.spec.scope();
-    let plan = CommitPlan {
-        base: &input.spec.base_commit,
-        parent: &input.parent_commit,
-        scope: &scope,
-        message: &message,
-        author: &context.author,
-        at: input.committed_at,
-    };
-    Ok(match diff::collect(mirror, workspace, &plan).await? {
-        Collected::NoChanges => AgentResult::NoChanges,
-        Collected::OutOfScope { paths } => {
-            let first = paths.first().map(|path| shorten(path, 200));
-            let mut list = paths.join("\n");
-            list.push('\n');
-            AgentResult::OutOfScope {
-                count: u32::try_from(paths.len()).unwrap_or(u32::MAX),
-                first: first.unwrap_or_default(),
-                paths: context.objects.put(list).await?,
-            }
-        }
-        Collected::Committed {
-            commit,
-            diff,
-            files,
-        } => {
-            mirror
-                .keep(workspace.name(), input.key.sequence, &commit)
-                .await?;
-            AgentResult::Committed {
-                diff: context.objects.put(diff).await?,
-                commit,
-                files,
-            }
-        }
-    })
+/// Returns when the agent has asked for more scope; never if it does not.
+async fn until_asked(progress: &mut watch::Receiver<AgentProgress>) {
+    let asked = progress.wait_for(|progress| progress.request.is_some());
+    if asked.await.is_err() {
+        pending().await
+    }
 }
 
 fn sum(mut one: Usage, other: Usage) -> Usage {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sallyport_workflows::revision::sha256_hex;
+use sallyport_workflows::{revision::sha256_hex, scope::ScopeRequest};
 
 /// The most that is passed on of a QA report, in bytes from its beginning: there stands the table of the gates.
 const MAXIMUM_FEEDBACK: usize = 48 << 10;
@@ -23,6 +23,15 @@ pub(super) enum Task {
     Repair(String),
     /// Do what was asked for at the pull request; the comments.
     ChangesRequested(String),
+    /// Go on: people have answered the request for more scope.
+    ScopeAnswered {
+        /// What the agent asked for.
+        request: ScopeRequest,
+        /// Whether its files may be changed now.
+        granted: bool,
+        /// What people said about it.
+        comments: Option<String>,
+    },
 }
 
 /// The prompt. It begins with a sentence of ours: at the beginning of a prompt some characters mean something to Pi.
@@ -46,7 +55,8 @@ pub(super) fn text(ticket_id: &str, spec: &str, task: &Task, resumed: bool) -> S
                 text,
                 "Your changes for ticket {ticket_id} were refused: these files are out of scope, since the SPEC does not \
                  list them.\n\n{}\nUndo every change of them: remove what was added, and put back what was there before. \
-                 Keep your changes of the files that the SPEC lists, and see to it that they work without the others.\n",
+                 Keep your changes of the files in scope, and see to it that they work without the others. If one is \
+                 indispensable, ask for it with `request_scope`.\n",
                 block("paths", paths)
             );
             for (path, content) in originals {
@@ -66,10 +76,49 @@ pub(super) fn text(ticket_id: &str, spec: &str, task: &Task, resumed: bool) -> S
                 block("report", cut(report))
             );
         }
+        Task::ScopeAnswered {
+            request,
+            granted,
+            comments,
+        } => {
+            let paths: String = request
+                .paths
+                .iter()
+                .map(|path| format!("{path}\n"))
+                .collect();
+            let (answer, consequence) = match granted {
+                true => (
+                    "granted",
+                    "You may change these files now, as if the SPEC listed them:",
+                ),
+                false => ("refused", "You may not change these files:"),
+            };
+            let _ = write!(
+                text,
+                "Your request for more files for ticket {ticket_id} was {answer}. {consequence}\n\n{}\n",
+                block("files", &paths)
+            );
+            if let Some(comments) = comments {
+                let _ = write!(
+                    text,
+                    "Whoever decided said about it:\n\n{}\n",
+                    block("comments", cut(comments))
+                );
+            }
+            text.push_str(match granted {
+                true => {
+                    "Go on where you stopped, and change no more of them than the SPEC needs.\n"
+                }
+                false => {
+                    "Go on without them: do what can be done, and say at the end what is missing and why. Do not ask for \
+                     them again.\n"
+                }
+            });
+        }
         Task::ChangesRequested(comments) => {
             let _ = write!(
                 text,
-                "A reviewer read your change for ticket {ticket_id} and asks for changes. Make them, within the SPEC's \
+                "A reviewer read your change for ticket {ticket_id} and asks for changes. Make them, within the \
                  scope.\n\n{}",
                 block("comments", cut(comments))
             );
@@ -128,6 +177,26 @@ mod tests {
                 false,
             ),
         ];
+        let answered = |granted, comments: Option<&str>| {
+            let path = |path: &str| path.to_owned().try_into().unwrap();
+            let task = Task::ScopeAnswered {
+                request: ScopeRequest {
+                    paths: vec![path("src/b.js"), path("test/b.test.js")],
+                    reason: "The table is there.".into(),
+                },
+                granted,
+                comments: comments.map(str::to_owned),
+            };
+            text("FL-1", spec, &task, false)
+        };
+        let all = [
+            all.as_slice(),
+            &[
+                answered(true, Some("Only the table, please.")),
+                answered(false, None),
+            ],
+        ]
+        .concat();
         golden("prompts.md", &all.join("\n##########\n\n"));
     }
 

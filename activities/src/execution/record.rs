@@ -1,4 +1,4 @@
-//! What of a run survives a killed worker: what it spent, and whether the agent had finished.
+//! What of a run survives a killed worker: what it spent, whether the agent had finished, and what it asked for.
 
 use std::{
     fs,
@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use sallyport_workflows::usage::Usage;
+use sallyport_workflows::{
+    scope::ScopeRequest,
+    usage::{Spent, Usage},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::StepError;
@@ -22,9 +25,24 @@ pub(super) struct RunRecord {
     pub(super) seconds: u64,
     /// The agent's last words, once it has finished.
     pub(super) final_text: Option<String>,
+    /// What the agent asked for, once its turn had ended with that.
+    pub(super) request: Option<ScopeRequest>,
 }
 
 impl RunRecord {
+    /// Whether the agent has nothing more to do in this run.
+    pub(super) fn has_ended(&self) -> bool {
+        self.final_text.is_some() || self.request.is_some()
+    }
+
+    /// What all tries together spent.
+    pub(super) fn spent(&self) -> Spent {
+        Spent {
+            usage: self.usage,
+            agent_seconds: self.seconds,
+        }
+    }
+
     /// The record at `path`; an empty one if there is none.
     pub(super) fn load(path: &Path) -> Result<Self, StepError> {
         let failed = |problem: &dyn std::fmt::Display| {

@@ -8,6 +8,8 @@ use sallyport_workflows::{activities::StepKey, spec::SpecRef, ticket::TicketSumm
 use super::*;
 use crate::testing::{House, spec_for};
 
+mod scope;
+
 const FILES: &[(&str, &str)] = &[
     ("src/a.js", "export const a = 1;\n"),
     ("src/b.js", "export const b = 1;\n"),
@@ -62,6 +64,9 @@ impl Scene {
             repository_url: self.house.origin.url().to_owned(),
             spec: self.spec.clone(),
             policy: self.policy.clone(),
+            session: sequence,
+            grants: Vec::new(),
+            scope_requests_left: 5,
             task,
             parent_commit: self.spec.base_commit.clone(),
             committed_at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
@@ -229,6 +234,12 @@ async fn a_run_that_was_cut_off_goes_on_and_pays_for_both_tries() {
         .join("run-4.json");
     let spent = RunRecord::load(&record).unwrap();
     assert!(spent.started && spent.final_text.is_none() && spent.usage.requests >= 1);
+    // As if that try had taken a minute.
+    let long = RunRecord {
+        seconds: 60,
+        ..spent.clone()
+    };
+    long.store(&record).unwrap();
 
     scene.house.model.release("door");
     let run = scene.run(&input).await.unwrap();
@@ -239,6 +250,7 @@ async fn a_run_that_was_cut_off_goes_on_and_pays_for_both_tries() {
     );
     assert!(run.usage.requests > spent.usage.requests);
     assert!(run.usage.cost_micro_usd > spent.usage.cost_micro_usd);
+    assert!(run.seconds >= 60, "{}", run.seconds);
     let last = scene.house.model.requests().pop().unwrap();
     assert!(
         last.body.to_string().contains("You were interrupted"),
@@ -273,6 +285,12 @@ async fn limits_and_tampering_are_final_before_anything_runs() {
             Err(RunEnd::Failed(error)) => {
                 assert_eq!(error.kind(), expected, "{error}");
                 assert!(error.is_final());
+                let seconds = if expected == kind::AGENT_TIMEOUT {
+                    200
+                } else {
+                    0
+                };
+                assert_eq!(error.details().unwrap().agent_seconds, seconds);
             }
             other => panic!("{other:?}"),
         }

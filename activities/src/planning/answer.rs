@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sallyport_workflows::{
     scope::{MAXIMUM_FILES, RepositoryPath},
-    spec::{FileChange, Spec, SpecFile},
+    spec::{Check, Criterion, FileChange, REVIEW, Spec, SpecFile},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::policy_file::{QualityGate, RepositoryPolicy};
 
 /// The longest text field, in bytes.
 const MAXIMUM_TEXT: usize = 8 << 10;
@@ -26,7 +28,7 @@ struct Draft {
     files: Vec<DraftFile>,
     plan: Vec<String>,
     testing: Vec<String>,
-    checklist: Vec<String>,
+    criteria: Vec<DraftCriterion>,
     risks: Vec<String>,
     confidence: f64,
 }
@@ -39,14 +41,28 @@ struct DraftFile {
     reason: String,
 }
 
-/// The schema that the model's vendor holds the answer to. Only keywords that all vendors take.
-pub fn schema() -> Value {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DraftCriterion {
+    text: String,
+    check: String,
+}
+
+/// What may show that a criterion is met.
+fn checks(gates: &[QualityGate]) -> Vec<&str> {
+    let names = gates.iter().map(|gate| gate.name.as_str());
+    names.chain([REVIEW]).collect()
+}
+
+/// The schema that the model's vendor holds the answer to, in a repository with `gates`. Only keywords that all vendors
+/// take.
+pub fn schema(gates: &[QualityGate]) -> Value {
     let text = |description: &str| json!({"type": "string", "description": description});
     let list = |description: &str| json!({"type": "array", "items": {"type": "string"}, "description": description});
     json!({
         "type": "object",
         "additionalProperties": false,
-        "required": ["title", "problem", "solution", "files", "plan", "testing", "checklist", "risks", "confidence"],
+        "required": ["title", "problem", "solution", "files", "plan", "testing", "criteria", "risks", "confidence"],
         "properties": {
             "title": text("What is done, in one line"),
             "problem": text("What is wrong or missing, and where in the code"),
@@ -67,7 +83,23 @@ pub fn schema() -> Value {
             },
             "plan": list("The steps, in order"),
             "testing": list("Which tests show that it works"),
-            "checklist": list("What a reviewer ticks off"),
+            "criteria": {
+                "type": "array",
+                "description": "What is true once the change is made, and what shows it",
+                "items": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "required": ["text", "check"],
+                    "properties": {
+                        "text": text("What is true, in one line"),
+                        "check": {
+                            "type": "string",
+                            "enum": checks(gates),
+                            "description": "The quality gate that fails if it is not true, or `review` if a person has to look",
+                        },
+                    },
+                },
+            },
             "risks": list("What may go wrong, and what is done against it; may be empty"),
             "confidence": {"type": "number", "description": "From 0 to 1: how likely it is that this solves the ticket"},
         },
@@ -75,8 +107,12 @@ pub fn schema() -> Value {
 }
 
 /// The SPEC in a planner's answer, or what is wrong with it, in words for the planner. `existing` are the base commit's
-/// files.
-pub fn parse(answer: &str, existing: &BTreeSet<String>) -> Result<Spec, String> {
+/// files, `policy` has its gates.
+pub fn parse(
+    answer: &str,
+    existing: &BTreeSet<String>,
+    policy: &RepositoryPolicy,
+) -> Result<Spec, String> {
     let mut json = serde_json::Deserializer::from_str(strip_fence(answer));
     let misfit = |error: String| format!("it is not JSON that fits the schema: {error}");
     let draft: Draft =
@@ -95,7 +131,6 @@ pub fn parse(answer: &str, existing: &BTreeSet<String>) -> Result<Spec, String> 
     for (name, entries, may_be_empty) in [
         ("plan", &draft.plan, false),
         ("testing", &draft.testing, false),
-        ("checklist", &draft.checklist, false),
         ("risks", &draft.risks, true),
     ] {
         if entries.is_empty() && !may_be_empty {
@@ -118,7 +153,8 @@ pub fn parse(answer: &str, existing: &BTreeSet<String>) -> Result<Spec, String> 
         solution: draft.solution,
         plan: draft.plan,
         testing: draft.testing,
-        checklist: draft.checklist,
+        criteria: check_criteria(draft.criteria, &policy.gates)?,
+        gates: policy.as_in_spec(),
         risks: draft.risks,
         confidence: draft.confidence,
     })
@@ -142,6 +178,41 @@ fn check_text(name: &str, text: &str, limit: usize) -> Result<(), String> {
         return Err(format!("`{name}` has a text longer than {limit} bytes"));
     }
     Ok(())
+}
+
+fn check_criteria(
+    drafts: Vec<DraftCriterion>,
+    gates: &[QualityGate],
+) -> Result<Vec<Criterion>, String> {
+    if drafts.is_empty() || drafts.len() > MAXIMUM_ENTRIES {
+        return Err(format!(
+            "`criteria` must have 1 to {MAXIMUM_ENTRIES} entries"
+        ));
+    }
+    let mut criteria = Vec::new();
+    for draft in drafts {
+        check_text("criteria.text", &draft.text, MAXIMUM_ENTRY)?;
+        if draft.text.contains("checked by:") {
+            return Err(
+                "`criteria.text` must not say what it is checked by; `criteria.check` does"
+                    .to_owned(),
+            );
+        }
+        let known = checks(gates);
+        if !known.contains(&draft.check.as_str()) {
+            let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+            return Err(format!(
+                "`{}` is no check for a criterion, since there is no such gate; a check is one of {}",
+                draft.check,
+                known.join(", ")
+            ));
+        }
+        criteria.push(Criterion {
+            text: draft.text,
+            check: Check::from(draft.check),
+        });
+    }
+    Ok(criteria)
 }
 
 fn check_files(
@@ -188,6 +259,7 @@ fn check_files(
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::policy_file;
 
     pub(crate) fn good() -> Value {
         json!({
@@ -196,7 +268,8 @@ pub(crate) mod tests {
                 {"path": "src/parse.js", "change": "modify", "reason": "r"},
                 {"path": "test/new.js", "change": "create", "reason": "r"},
             ],
-            "plan": ["1"], "testing": ["t"], "checklist": ["c"], "risks": [], "confidence": 0.9,
+            "plan": ["1"], "testing": ["t"], "risks": [], "confidence": 0.9,
+            "criteria": [{"text": "c", "check": "Unit tests"}, {"text": "d", "check": "review"}],
         })
     }
 
@@ -204,12 +277,27 @@ pub(crate) mod tests {
         ["README.md", "src/parse.js"].map(str::to_owned).into()
     }
 
+    pub(crate) fn policy() -> RepositoryPolicy {
+        let gate = "[[gates]]\nname = 'Unit tests'\ncommand = 'node --test'\n";
+        policy_file::parse(Some(gate.as_bytes())).unwrap()
+    }
+
     #[test]
     fn a_good_answer_is_taken_also_in_a_fence() {
-        let spec = parse(&good().to_string(), &existing()).unwrap();
+        let spec = parse(&good().to_string(), &existing(), &policy()).unwrap();
         assert_eq!(spec.scope().paths().count(), 2);
+        assert_eq!(spec.criteria[0].check, Check::Gate("Unit tests".into()));
+        assert_eq!(spec.criteria[1].check, Check::Review);
+        assert_eq!(spec.gates, policy().as_in_spec());
         let fenced = format!("```json\n{}\n```", good());
-        assert_eq!(parse(&fenced, &existing()).unwrap(), spec);
+        assert_eq!(parse(&fenced, &existing(), &policy()).unwrap(), spec);
+    }
+
+    #[test]
+    fn the_schema_names_the_repositorys_gates() {
+        let schema = schema(&policy().gates);
+        let check = &schema["properties"]["criteria"]["items"]["properties"]["check"];
+        assert_eq!(check["enum"], json!(["Unit tests", "review"]));
     }
 
     #[test]
@@ -219,11 +307,30 @@ pub(crate) mod tests {
             .collect();
         let file =
             |path: &str, change: &str| json!([{"path": path, "change": change, "reason": "r"}]);
+        let criterion = |text: &str, check: &str| json!([{"text": text, "check": check}]);
         for (key, value, words) in [
             ("title", json!(" "), "title"),
             ("plan", json!([]), "plan"),
             ("testing", json!([""]), "testing"),
-            ("checklist", json!(vec!["x"; 51]), "checklist"),
+            ("criteria", json!([]), "1 to 50"),
+            (
+                "criteria",
+                json!(vec![criterion("x", "review")[0].clone(); 51]),
+                "1 to 50",
+            ),
+            ("criteria", criterion("", "review"), "criteria.text"),
+            (
+                "criteria",
+                criterion("x", "Lint"),
+                "`Lint` is no check for a criterion, since there is no such gate; a check is one of `Unit tests`, `review`",
+            ),
+            ("criteria", criterion("x", "unit tests"), "no such gate"),
+            (
+                "criteria",
+                criterion("x — checked by: me", "review"),
+                "must not say",
+            ),
+            ("criteria", json!(["x"]), "criteria"),
             ("confidence", json!(1.5), "confidence"),
             ("confidence", json!("high"), "confidence"),
             ("surprise", json!(1), "surprise"),
@@ -244,9 +351,9 @@ pub(crate) mod tests {
         ] {
             let mut answer = good();
             answer[key] = value;
-            let problem = parse(&answer.to_string(), &existing()).unwrap_err();
+            let problem = parse(&answer.to_string(), &existing(), &policy()).unwrap_err();
             assert!(problem.contains(words), "{key}: {problem}");
         }
-        assert!(parse("I would rather not.", &existing()).is_err());
+        assert!(parse("I would rather not.", &existing(), &policy()).is_err());
     }
 }

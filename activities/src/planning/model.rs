@@ -314,7 +314,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::planning::answer::{schema, tests::good};
+    use crate::planning::answer::{
+        schema,
+        tests::{good, policy},
+    };
 
     fn planner(model: &ScriptedModel, vendor: Vendor, key: &str) -> GenaiPlanner {
         let mut config = ModelConfig::new(vendor, "claude-sonnet-4-5", key.into());
@@ -340,7 +343,10 @@ mod tests {
         let model = ScriptedModel::start(Scenario::new().plan([answer]), "key").unwrap();
         for vendor in [Vendor::Anthropic, Vendor::OpenAi] {
             let planner = planner(&model, vendor, "key");
-            let answer = planner.ask(&conversation(), &schema()).await.unwrap();
+            let answer = planner
+                .ask(&conversation(), &schema(&policy().gates))
+                .await
+                .unwrap();
             assert_eq!(serde_json::from_str::<Value>(&answer.text).unwrap(), good());
             assert!(!answer.cut);
             let usage = answer.usage;
@@ -365,7 +371,7 @@ mod tests {
             ScriptedModel::start(Scenario::new().plan([PlanAnswer::json(good())]), "key").unwrap();
         for vendor in [Vendor::Anthropic, Vendor::OpenAi] {
             let error = planner(&model, vendor, "hush-hush")
-                .ask(&conversation(), &schema())
+                .ask(&conversation(), &schema(&policy().gates))
                 .await
                 .unwrap_err();
             assert!(
@@ -381,7 +387,10 @@ mod tests {
         let model = ScriptedModel::start(Scenario::new(), "key").unwrap();
         let planner = planner(&model, Vendor::OpenAi, "key");
         drop(model);
-        let error = planner.ask(&conversation(), &schema()).await.unwrap_err();
+        let error = planner
+            .ask(&conversation(), &schema(&policy().gates))
+            .await
+            .unwrap_err();
         assert!(matches!(error, ModelError::Unreachable { .. }), "{error}");
     }
 

@@ -2,7 +2,12 @@
 
 use std::fmt::Write as _;
 
-use sallyport_workflows::{failure::kind, revision::sha256_hex, spec::Spec, usage::Usage};
+use sallyport_workflows::{
+    failure::kind,
+    revision::sha256_hex,
+    spec::Spec,
+    usage::{Spent, Usage},
+};
 
 use super::{
     answer,
@@ -76,11 +81,44 @@ impl From<PlanError> for StepError {
     }
 }
 
+/// Planning that failed, and what it cost all the same.
+#[derive(Debug)]
+pub struct PlanFailure {
+    /// Why there is no SPEC.
+    pub error: PlanError,
+    /// What the questions cost that were answered until then.
+    pub usage: Usage,
+}
+
+impl From<PlanFailure> for StepError {
+    fn from(failure: PlanFailure) -> Self {
+        Self::from(failure.error).spent(Spent {
+            usage: failure.usage,
+            agent_seconds: 0,
+        })
+    }
+}
+
 /// Asks `planner` for a SPEC, and once more if the first answer is none. Answers the SPEC and what all questions cost.
-pub async fn plan(planner: &dyn Planner, task: &PlanTask<'_>) -> Result<(Spec, Usage), PlanError> {
-    let schema = answer::schema();
-    let mut conversation = conversation(task);
+pub async fn plan(
+    planner: &dyn Planner,
+    task: &PlanTask<'_>,
+) -> Result<(Spec, Usage), PlanFailure> {
     let mut usage = Usage::default();
+    match converse(planner, task, &mut usage).await {
+        Ok(spec) => Ok((spec, usage)),
+        Err(error) => Err(PlanFailure { error, usage }),
+    }
+}
+
+/// The questions and answers. What they cost is added to `usage`.
+async fn converse(
+    planner: &dyn Planner,
+    task: &PlanTask<'_>,
+    usage: &mut Usage,
+) -> Result<Spec, PlanError> {
+    let schema = answer::schema(&task.policy.repository.gates);
+    let mut conversation = conversation(task);
     let mut reason = String::new();
     for _ in 0..TRIES {
         let needed = worst_cost(planner, &conversation);
@@ -91,9 +129,9 @@ pub async fn plan(planner: &dyn Planner, task: &PlanTask<'_>) -> Result<(Spec, U
             return Err(PlanError::Budget { needed, left });
         }
         let answer = planner.ask(&conversation, &schema).await?;
-        usage += answer.usage;
+        *usage += answer.usage;
         match judge(&answer, task) {
-            Ok(spec) => return Ok((spec, usage)),
+            Ok(spec) => return Ok(spec),
             Err(problem) => reason = problem,
         }
         conversation.push(Turn::Assistant(answer.text));
@@ -110,7 +148,8 @@ fn judge(answer: &Answer, task: &PlanTask<'_>) -> Result<Spec, String> {
             "it was cut after {MAXIMUM_OUTPUT_TOKENS} tokens; be shorter"
         ));
     }
-    answer::parse(&answer.text, &task.repository.existing)
+    let policy = &task.policy.repository;
+    answer::parse(&answer.text, &task.repository.existing, policy)
 }
 
 /// The most that the next question can cost. A token has at least two bytes in any text that a ticket or code is likely
@@ -236,7 +275,7 @@ mod tests {
         planner: &Scripted,
         revised: &[(String, String)],
         left: u64,
-    ) -> Result<(Spec, Usage), PlanError> {
+    ) -> Result<(Spec, Usage), PlanFailure> {
         let repository = RepositoryContext {
             existing: ["src/parse.js".to_owned()].into(),
             list: "src/parse.js\n".into(),
@@ -246,11 +285,15 @@ mod tests {
             name: "Unit tests".into(),
             command: "node --test".into(),
             required: true,
+            allow_red_base: false,
             timeout_seconds: 60,
         };
         let policy = Policy {
-            installation: InstallationPolicy::default(),
-            repository: RepositoryPolicy { gates: vec![gate] },
+            effective: InstallationPolicy::default(),
+            repository: RepositoryPolicy {
+                gates: vec![gate],
+                detected: false,
+            },
         };
         let task = PlanTask {
             ticket_id: "FL-1",
@@ -280,6 +323,8 @@ mod tests {
         let error = StepError::from(ask(&planner, &[], u64::MAX).await.unwrap_err());
         assert!(error.is_final());
         assert_eq!(error.kind(), kind::PLAN_INVALID);
+        let spent = error.details().unwrap().usage;
+        assert_eq!((spent.requests, spent.cost_micro_usd), (2, 200));
     }
 
     #[tokio::test]
@@ -307,6 +352,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_check_that_is_no_gate_is_corrected_by_the_planner() {
+        let mut wrong = good();
+        wrong["criteria"][0]["check"] = "Lint".into();
+        let planner = Scripted::new(&[&wrong.to_string(), &good().to_string()]);
+        let (spec, _) = ask(&planner, &[], u64::MAX).await.unwrap();
+        assert_eq!(spec.criteria[0].check.name(), "Unit tests");
+        let asked = planner.asked.lock().unwrap();
+        let reason = asked[1][3].text();
+        assert!(
+            reason.contains("`Lint` is no check") && reason.contains("`Unit tests`, `review`"),
+            "{reason}"
+        );
+    }
+
+    #[tokio::test]
     async fn untrusted_text_cannot_end_its_block() {
         let planner = Scripted::new(&[&good().to_string()]);
         ask(&planner, &[], u64::MAX).await.unwrap();
@@ -323,13 +383,22 @@ mod tests {
     #[tokio::test]
     async fn without_money_nothing_is_asked() {
         let planner = Scripted::new(&[]);
-        let error = ask(&planner, &[], 16_000).await.unwrap_err();
-        assert!(
-            matches!(error, PlanError::Budget { left: 16_000, .. }),
-            "{error}"
-        );
-        assert_eq!(StepError::from(error).kind(), kind::BUDGET);
+        let failure = ask(&planner, &[], 16_000).await.unwrap_err();
+        let PlanError::Budget { left, needed } = failure.error else {
+            panic!("{failure:?}");
+        };
+        assert_eq!(left, 16_000);
+        assert_eq!(StepError::from(failure).kind(), kind::BUDGET);
         assert!(planner.asked.lock().unwrap().is_empty());
+
+        // The first answer is no SPEC, and what is left then does not cover the second.
+        let planner = Scripted::new(&["no"]);
+        let failure = ask(&planner, &[], needed).await.unwrap_err();
+        assert!(
+            matches!(failure.error, PlanError::Budget { left, .. } if left == needed - 100),
+            "{failure:?}"
+        );
+        assert_eq!(failure.usage.cost_micro_usd, 100);
     }
 
     #[test]

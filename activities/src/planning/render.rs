@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use sallyport_workflows::{
     scope::is_hidden,
-    spec::{FileChange, Spec},
+    spec::{Check, Criterion, FileChange, Spec, SpecGates},
 };
 
 /// The text of `spec` for the ticket `ticket_id`.
@@ -44,14 +44,48 @@ pub fn spec_markdown(ticket_id: &str, spec: &Spec) -> String {
     section(
         &mut text,
         "Verification checklist",
-        &list("- [ ] ", &spec.checklist),
+        &criteria(&spec.criteria),
     );
+    section(&mut text, "Quality gates", &gates(&spec.gates));
     section(&mut text, "Risks and mitigations", &list("- ", &spec.risks));
     section(
         &mut text,
         "Confidence",
         &format!("{} %\n", percent(spec.confidence)),
     );
+    text
+}
+
+/// The criteria, numbered, each with what shows it.
+pub fn criteria(criteria: &[Criterion]) -> String {
+    let lines = (1..).zip(criteria).map(|(number, criterion)| {
+        let check = match &criterion.check {
+            Check::Gate(name) => one_line(name),
+            Check::Review => "review, by a person".to_owned(),
+        };
+        format!(
+            "{number}. {} — checked by: {check}\n",
+            one_line(&criterion.text)
+        )
+    });
+    lines.collect()
+}
+
+fn gates(gates: &SpecGates) -> String {
+    let mut text = match gates.detected {
+        true => "Detected from the repository's files, since its `.sallyport.toml` names none:\n\n",
+        false => "As `.sallyport.toml` names them:\n\n",
+    }
+    .to_owned();
+    for gate in &gates.list {
+        let need = if gate.required {
+            "required"
+        } else {
+            "optional"
+        };
+        let (name, command) = (one_line(&gate.name), code(&gate.command));
+        let _ = writeln!(text, "- {name} ({need}): {command}");
+    }
     text
 }
 
@@ -161,10 +195,28 @@ fn visible(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sallyport_workflows::{scope::RepositoryPath, spec::SpecFile};
+    use sallyport_workflows::{
+        scope::RepositoryPath,
+        spec::{SpecFile, SpecGate},
+    };
 
     use super::*;
     use crate::testing::golden;
+
+    fn criterion(text: &str, check: &str) -> Criterion {
+        Criterion {
+            text: text.into(),
+            check: Check::from(check.to_owned()),
+        }
+    }
+
+    fn gate(name: &str, command: &str, required: bool) -> SpecGate {
+        SpecGate {
+            name: name.into(),
+            command: command.into(),
+            required,
+        }
+    }
 
     pub(crate) fn spec() -> Spec {
         let file = |path: &str, change, reason: &str| SpecFile {
@@ -183,7 +235,17 @@ mod tests {
             ],
             plan: vec!["See the test fail.".into(), "Sort the names.".into()],
             testing: vec!["`node --test` passes.".into()],
-            checklist: vec!["`250ms` is 250.".into()],
+            criteria: vec![
+                criterion("`250ms` is 250.", "Unit tests"),
+                criterion("The README says so.", "review"),
+            ],
+            gates: SpecGates {
+                detected: false,
+                list: vec![
+                    gate("Unit tests", "node --test", true),
+                    gate("Lint", "npx eslint .", false),
+                ],
+            },
             risks: vec![],
             confidence: 0.956,
         }
@@ -206,7 +268,11 @@ mod tests {
             "1. x".into(),
             "- [x] done".into(),
         ];
-        hostile.checklist = vec![evil.into()];
+        hostile.criteria = vec![criterion(evil, evil)];
+        hostile.gates = SpecGates {
+            detected: true,
+            list: vec![gate(evil, evil, true)],
+        };
         golden("spec-hostile.md", &spec_markdown("FL-1\n# x", &hostile));
     }
 
@@ -226,7 +292,8 @@ mod tests {
             spec.files[0].reason = text.clone();
             spec.plan = vec![text.clone()];
             spec.testing = vec![text.clone()];
-            spec.checklist = vec![text.clone()];
+            spec.criteria = vec![criterion(&text, &text)];
+            spec.gates.list = vec![gate(&text, &text, true)];
             spec.risks = vec![text.clone()];
             let found: Vec<String> = headings(&spec_markdown("FL-1", &spec)).collect();
             prop_assert_eq!(found, expected);

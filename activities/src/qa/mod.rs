@@ -1,31 +1,55 @@
-//! QA: the repository's gates, run on a clean checkout of a commit.
+//! QA: the repository's gates, run on clean checkouts of the change's commit and of its base.
+//!
+//! | to find | look in |
+//! | --- | --- |
+//! | which gates, where the repository names none | [`detect`] |
+//! | how a gate runs | [`gates`] |
+//! | what a gate's result means, beside its result on the base | [`rule`] |
+//! | what is known of the base from earlier runs | [`earlier`] |
+//! | whether new tests prove anything | [`new_tests`] |
+//! | what shows that a criterion of the SPEC is met | [`criteria`] |
+//! | what people and programs read | [`report`] |
 //!
 //! The tests may be the agent's own work, so each gate runs in an inner room: no network, no gateway, no session. What a
 //! gate prints is kept and shown, never acted on.
 
+pub mod criteria;
+pub mod detect;
+pub mod earlier;
+pub mod gates;
+pub mod new_tests;
 pub mod report;
+pub mod rule;
 
-use std::time::Duration;
+use std::path::PathBuf;
 
 use sallyport_ledger::{
     objects::{ObjectError, Objects},
     qa_results::NewQaResult,
 };
-use sallyport_workflows::{ObjectRef, activities::GateResult, failure::shorten};
 
+use self::{
+    earlier::EarlierResults,
+    gates::{End, GateRun},
+    new_tests::Proof,
+    rule::Judged,
+};
 use crate::{
-    git::Git,
+    git::{Git, GitError},
     policy_file::QualityGate,
-    sandbox::{CommandResult, Limits, Sandbox, SandboxError, run_command},
-    workspace::{Workspace, WorkspaceError, checkout},
+    sandbox::{Sandbox, SandboxError},
+    workspace::{Workspace, WorkspaceError, checkout, diff::readable},
 };
 
 /// QA could not be run. A gate that fails is a result and no error.
 #[derive(Debug, thiserror::Error)]
 pub enum QaError {
-    /// The clean checkout could not be made.
+    /// A clean checkout could not be made.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
+    /// git could not do its part.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// The room could not be made.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -35,60 +59,6 @@ pub enum QaError {
     /// The checkout's folder could not be made.
     #[error("making the folder for QA failed: {0}")]
     Folder(#[source] std::io::Error),
-}
-
-/// What came of one gate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GateOutcome {
-    /// The gate.
-    pub gate: QualityGate,
-    /// Its exit code.
-    pub exit: i32,
-    /// Whether its time was up.
-    pub timed_out: bool,
-    /// How long it took, in milliseconds.
-    pub duration_ms: u64,
-    /// What it printed, its beginning and its end.
-    pub output: String,
-    /// The same, stored.
-    pub stored: ObjectRef,
-}
-
-impl GateOutcome {
-    /// Whether it ended by itself with 0.
-    pub fn passed(&self) -> bool {
-        self.exit == 0 && !self.timed_out
-    }
-
-    /// What the workflow keeps.
-    pub fn result(&self) -> GateResult {
-        GateResult {
-            name: shorten(&self.gate.name, 60),
-            required: self.gate.required,
-            passed: self.passed(),
-            duration_ms: self.duration_ms,
-        }
-    }
-
-    /// What the ledger keeps.
-    pub fn row(&self) -> NewQaResult {
-        NewQaResult {
-            gate_name: self.gate.name.clone(),
-            command: self.gate.command.clone(),
-            required: self.gate.required,
-            passed: self.passed(),
-            exit_code: (!self.timed_out).then_some(self.exit),
-            output: self.output.clone(),
-            duration_ms: self.duration_ms,
-        }
-    }
-}
-
-/// Whether all required gates passed.
-pub fn passed(outcomes: &[GateOutcome]) -> bool {
-    outcomes
-        .iter()
-        .all(|outcome| outcome.passed() || !outcome.gate.required)
 }
 
 /// Where and with what QA runs.
@@ -102,140 +72,204 @@ pub struct QaRoom<'a> {
     pub git: &'a Git,
     /// The ticket's workspace.
     pub workspace: &'a Workspace,
+    /// What is known already.
+    pub earlier: &'a EarlierResults,
 }
 
-/// Runs all `gates` one after the other on `commit`, also after one has failed, and tells `announce` each one's name. The
-/// checkout is gone afterwards.
-pub async fn run(
-    room: QaRoom<'_>,
-    sequence: u64,
-    commit: &str,
-    gates: &[QualityGate],
-    mut announce: impl FnMut(&str),
-) -> Result<Vec<GateOutcome>, QaError> {
-    let folder = room.workspace.qa(sequence);
-    checkout::remove(&folder).await?;
-    checkout::make_passable(&folder).map_err(QaError::Folder)?;
-    let tree = folder.join("tree");
-    checkout::check_out(room.git, &folder.join("index"), commit, &tree).await?;
-    let mut outcomes = Vec::new();
-    for gate in gates {
-        announce(&gate.name);
-        let wall = Duration::from_secs(gate.timeout_seconds);
-        let limits = Limits {
-            wall,
-            ..Limits::for_commands()
-        };
-        let result = run_command(room.sandbox, &tree, &gate.command, limits).await?;
-        outcomes.push(outcome(room.objects, gate, result).await?);
-    }
-    checkout::remove(&folder).await?;
-    Ok(outcomes)
+/// What QA looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The change's commit.
+    pub commit: &'a str,
+    /// The commit that it is compared with.
+    pub base: &'a str,
+    /// The gates, in order.
+    pub gates: &'a [QualityGate],
 }
 
-async fn outcome(
-    objects: &Objects,
-    gate: &QualityGate,
-    result: CommandResult,
-) -> Result<GateOutcome, ObjectError> {
-    let output = crate::agent::redact(&result.output.text);
-    Ok(GateOutcome {
-        gate: gate.clone(),
-        exit: result.exit,
-        timed_out: result.timed_out,
-        duration_ms: u64::try_from(result.duration.as_millis()).unwrap_or(u64::MAX),
-        stored: objects.put(output.clone()).await?,
-        output,
-    })
+/// What QA found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Findings {
+    /// Each gate with its results, in order.
+    pub gates: Vec<Judged>,
+    /// What the change's tests show, if it brings any.
+    pub new_tests: Option<NewTests>,
 }
 
-#[cfg(test)]
-mod tests {
-    use sallyport_ledger::config::ObjectsConfig;
-    use sallyport_workflows::ticket::TicketKey;
+/// What the tests of a change show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTests {
+    /// The files, readable.
+    pub files: Vec<String>,
+    /// What they show.
+    pub proof: Proof,
+    /// The gates that ran on the base with these files on top: all up to the last one that runs tests.
+    pub runs: Vec<GateRun>,
+}
 
-    use super::*;
-    use crate::{
-        mirror::Mirrors,
-        testing::{Origin, reachable_folder, tools},
-    };
-
-    fn gate(name: &str, command: &str, required: bool, timeout_seconds: u64) -> QualityGate {
-        QualityGate {
-            name: name.into(),
-            command: command.into(),
-            required,
-            timeout_seconds,
+impl Findings {
+    /// How many test files pass without the change.
+    pub fn flagged_tests(&self) -> u32 {
+        match &self.new_tests {
+            Some(tests) if tests.proof == Proof::PassWithout => {
+                u32::try_from(tests.files.len()).unwrap_or(u32::MAX)
+            }
+            _ => 0,
         }
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn gates_run_on_the_commit_and_nothing_else() {
-        let origin = Origin::new(&[
-            ("value.txt", "committed\n"),
-            ("test.mjs", "process.exit(0)"),
-        ])
-        .await;
-        let folder = reachable_folder();
-        let sandbox = Sandbox::open(&tools(), &folder.path().join("kit")).unwrap();
-        let objects = Objects::open(&ObjectsConfig {
-            path: folder.path().join("objects"),
-        })
-        .unwrap();
-        let mirror = Mirrors::new(folder.path().join("m"))
-            .fetch(origin.url())
-            .await
-            .unwrap();
-        let commit = mirror.head("main").await.unwrap();
-        let workspace = Workspace::of(folder.path(), &TicketKey::first("flux-lens", "FL-1"));
-        // What the agent left beside its commit is not there in QA.
-        std::fs::create_dir_all(workspace.tree()).unwrap();
-        std::fs::write(workspace.tree().join("value.txt"), "not committed\n").unwrap();
-        let room = QaRoom {
-            sandbox: &sandbox,
-            objects: &objects,
-            git: mirror.git(),
-            workspace: &workspace,
+    /// What the ledger keeps of each gate.
+    pub fn rows(&self) -> Vec<NewQaResult> {
+        let row = |judged: &Judged| {
+            let result = judged.result();
+            NewQaResult {
+                gate_name: judged.gate.name.clone(),
+                command: judged.gate.command.clone(),
+                required: result.required,
+                passed: result.passed,
+                base_passed: result.base,
+                excused: result.excused,
+                exit_code: match judged.commit.end {
+                    End::Exited { code } => Some(code),
+                    _ => None,
+                },
+                output: judged.commit.output.clone(),
+                stored: judged.commit.stored.clone(),
+                duration_ms: result.duration_ms,
+            }
         };
-        let gates = [
-            gate("Value", "cat value.txt; ls -A", true, 60),
-            gate("Node", "node test.mjs && touch made-by-node", true, 60),
-            gate(
-                "Lint",
-                "test -e made-by-node; echo complaint >&2; exit 3",
-                false,
-                60,
-            ),
-            gate("Slow", "sleep 100", false, 1),
-            gate("Git", "test ! -e .git", true, 60),
-        ];
-        let mut told = Vec::new();
-        let outcomes = run(room, 7, &commit, &gates, |name| told.push(name.to_owned()))
-            .await
-            .unwrap();
-        assert_eq!(told, ["Value", "Node", "Lint", "Slow", "Git"]);
-        let verdicts: Vec<_> = outcomes
-            .iter()
-            .map(|outcome| (outcome.exit, outcome.timed_out))
-            .collect();
-        assert_eq!(verdicts[..3], [(0, false), (0, false), (3, false)]);
-        assert!(outcomes[3].timed_out);
-        assert_eq!(verdicts[4], (0, false));
-        assert_eq!(outcomes[0].output, "committed\ntest.mjs\nvalue.txt\n");
-        assert_eq!(outcomes[2].output, "complaint\n");
-        assert_eq!(
-            objects.get_text(&outcomes[2].stored).await.unwrap(),
-            "complaint\n"
-        );
-        assert!(passed(&outcomes), "only optional ones failed");
-        assert!(!workspace.qa(7).exists());
-
-        let failing = [
-            gate("Unit tests", "false", true, 60),
-            gate("After", "true", true, 60),
-        ];
-        let outcomes = run(room, 8, &commit, &failing, |_| ()).await.unwrap();
-        assert!(!passed(&outcomes));
-        assert!(outcomes[1].passed(), "the next one runs all the same");
+        self.gates.iter().map(row).collect()
     }
 }
+
+/// Runs all gates on the commit, on its base and, if the commit brings tests, on the base with these; tells `announce` what
+/// runs. The checkouts are gone afterwards. Dropped half-way, it leaves no process, and a folder for whoever comes next.
+pub async fn examine(
+    room: QaRoom<'_>,
+    sequence: u64,
+    subject: Subject<'_>,
+    mut announce: impl FnMut(&str),
+) -> Result<Findings, QaError> {
+    let folder = room.workspace.qa(sequence);
+    checkout::remove(&folder).await?;
+    checkout::make_passable(&folder).map_err(QaError::Folder)?;
+    let bench = Bench { room, folder };
+    let Subject {
+        commit,
+        base,
+        gates,
+    } = subject;
+    let on_commit = bench.run(commit, gates, &mut announce).await?;
+    let mut on_the_base = |gate: &str| announce(&format!("{gate} on the base commit"));
+    let on_base = bench
+        .find_or_run(base, gates, Some(&on_commit), &mut on_the_base)
+        .await?;
+    let judged: Vec<Judged> = gates
+        .iter()
+        .zip(on_commit)
+        .zip(on_base)
+        .map(|((gate, commit), base)| Judged {
+            gate: gate.clone(),
+            commit,
+            base,
+        })
+        .collect();
+    let mut with_tests =
+        |gate: &str| announce(&format!("{gate} on the base commit with the new tests"));
+    let new_tests = bench.new_tests(subject, &judged, &mut with_tests).await?;
+    checkout::remove(&bench.folder).await?;
+    Ok(Findings {
+        gates: judged,
+        new_tests,
+    })
+}
+
+/// A folder for checkouts.
+struct Bench<'a> {
+    room: QaRoom<'a>,
+    folder: PathBuf,
+}
+
+impl Bench<'_> {
+    /// Runs `gates` on a clean checkout of `tree`, a commit or a tree.
+    async fn run(
+        &self,
+        tree: &str,
+        gates: &[QualityGate],
+        announce: &mut impl FnMut(&str),
+    ) -> Result<Vec<GateRun>, QaError> {
+        let (index, files) = (self.folder.join("index"), self.folder.join("tree"));
+        checkout::check_out(self.room.git, &index, tree, &files).await?;
+        let runs = gates::run_all(self.room, &files, gates, announce).await?;
+        checkout::remove(&files).await?;
+        Ok(runs)
+    }
+
+    /// The same, unless it is known. If a program was missing then that `now` is there, it is not known.
+    async fn find_or_run(
+        &self,
+        tree: &str,
+        gates: &[QualityGate],
+        now: Option<&[GateRun]>,
+        announce: &mut impl FnMut(&str),
+    ) -> Result<Vec<GateRun>, QaError> {
+        let QaRoom {
+            git,
+            objects,
+            earlier,
+            ..
+        } = self.room;
+        let tree = git
+            .run("rev-parse")
+            .arguments(["--verify", "--end-of-options"])
+            .argument(format!("{tree}^{{tree}}"))
+            .text()
+            .await?;
+        if let Some(runs) = earlier.find(objects, &tree, gates).await {
+            let missing = |run: &GateRun| matches!(run.end, End::Exited { code: 126 | 127 });
+            let mut pairs = runs.iter().zip(now.unwrap_or(&runs));
+            if !pairs.any(|(then, now)| missing(then) && !missing(now)) {
+                return Ok(runs);
+            }
+        }
+        let runs = self.run(&tree, gates, announce).await?;
+        earlier.keep(&tree, gates, &runs);
+        Ok(runs)
+    }
+
+    async fn new_tests(
+        &self,
+        subject: Subject<'_>,
+        judged: &[Judged],
+        announce: &mut impl FnMut(&str),
+    ) -> Result<Option<NewTests>, QaError> {
+        let Subject {
+            commit,
+            base,
+            gates,
+        } = subject;
+        let git = self.room.git;
+        let paths = new_tests::changed(git, base, commit).await?;
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let needed = new_tests::needed(judged);
+        let mut runs = Vec::new();
+        if needed > 0 {
+            let index = self.folder.join("index-with-tests");
+            let tree = new_tests::on_top_of(git, &index, base, commit, &paths).await?;
+            runs = self
+                .find_or_run(&tree, &gates[..needed], None, announce)
+                .await?;
+        }
+        let passed: Vec<bool> = runs.iter().map(GateRun::passed).collect();
+        Ok(Some(NewTests {
+            files: paths.iter().map(|path| readable(path)).collect(),
+            proof: new_tests::proof(judged, &passed),
+            runs,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,19 +7,32 @@ use std::{
 
 use tokio::time::timeout;
 
-use super::{Capture, Captured, Layer, Limits, Room, Sandbox, SandboxError, outgrown};
+use super::{Capture, Captured, Layer, Limits, Room, Sandbox, SandboxError, memory, outgrown};
 
 /// How much of a command's output is kept, from each end.
 const KEPT_BYTES: usize = 128 << 10;
 
+/// The exit code of what `SIGKILL` ended.
+const KILLED: i32 = 128 + 9;
+
+/// Why a command did not end by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Its time was up.
+    TimeUp,
+    /// The kernel killed it, or the whole room, because the machine's memory ran out.
+    OutOfMemory,
+    /// Its workspace grew too large; in words.
+    Outgrown(String),
+}
+
 /// What came of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandResult {
-    /// Its exit code, 128 and the signal's number if a signal ended it: 137 if we did, because its time was up or its
-    /// workspace grew too large.
+    /// Its exit code, 128 and the signal's number if a signal ended it: 137 if it was [stopped](Stopped).
     pub exit: i32,
-    /// Whether it was ended because its time was up.
-    pub timed_out: bool,
+    /// Why it did not end by itself; nothing if it did.
+    pub stopped: Option<Stopped>,
     /// What it wrote to its standard output and, in the order of arrival, to its standard error.
     pub output: Captured,
     /// How long it took.
@@ -29,7 +42,7 @@ pub struct CommandResult {
 impl CommandResult {
     /// Whether it ended by itself with 0.
     pub fn success(&self) -> bool {
-        self.exit == 0 && !self.timed_out
+        self.exit == 0 && self.stopped.is_none()
     }
 }
 
@@ -42,6 +55,7 @@ pub async fn run_command(
 ) -> Result<CommandResult, SandboxError> {
     let wall = limits.wall;
     let room = Room::new(Layer::Inner, workspace, limits);
+    let kills_before = memory::kills(&sandbox.counters);
     let start = Instant::now();
     // One stream for both, so that a failure's message stands where it belongs. The command comes as an argument of its
     // own and is not part of any other shell's text.
@@ -58,30 +72,46 @@ pub async fn run_command(
     let complaints = tokio::spawn(Capture::new(2048, 2048).drain(process.stderr.take()));
 
     let ended = tokio::select! {
-        exit = timeout(wall, process.wait()) => exit.map_err(|_| None),
-        reason = outgrown(workspace, room.limits()) => Err(Some(reason)),
+        exit = timeout(wall, process.wait()) => exit.map_err(|_| Stopped::TimeUp),
+        reason = outgrown(workspace, room.limits()) => Err(Stopped::Outgrown(reason)),
     };
-    let (exit, timed_out, outgrown) = match ended {
-        Ok(exit) => (exit?, false, None),
-        Err(reason) => (process.kill().await?, reason.is_none(), reason),
+    let (exit, mut stopped) = match ended {
+        Ok(exit) => (exit?, None),
+        Err(reason) => (process.kill().await?, Some(reason)),
     };
     let duration = start.elapsed();
+    let memory_ran_out = memory::kills(&sandbox.counters) > kills_before;
     // The room is gone, and with it every writer: both end at once.
     let (output, complaints) = (output.await, complaints.await);
     let read = |captured: Result<Capture, tokio::task::JoinError>| {
         captured.map(Capture::finish).unwrap_or_default()
     };
     let (mut output, complaints) = (read(output), read(complaints));
-    if let Some(reason) = outgrown {
-        output.text.push_str(&format!("\n[ended: {reason}]\n"));
-    } else if !exit.completed && !timed_out {
-        return Err(SandboxError::Setup {
-            reason: complaints.text.trim().to_owned(),
-        });
+    if stopped.is_none() && !exit.success() && memory_ran_out {
+        let killed = !exit.completed || exit.code == KILLED;
+        stopped = killed.then_some(Stopped::OutOfMemory);
+        output.text.push_str(
+            "\n[while this ran, the kernel killed programs because the machine's memory ran out]\n",
+        );
+    }
+    match &stopped {
+        Some(Stopped::Outgrown(reason)) => {
+            output.text.push_str(&format!("\n[ended: {reason}]\n"));
+        }
+        None if !exit.completed => {
+            let reason = match complaints.text.trim() {
+                "" => "it was killed from outside",
+                said => said,
+            };
+            return Err(SandboxError::Setup {
+                reason: reason.to_owned(),
+            });
+        }
+        _ => {}
     }
     Ok(CommandResult {
         exit: exit.code,
-        timed_out,
+        stopped,
         output,
         duration,
     })

@@ -20,6 +20,7 @@ mod capture;
 mod command;
 mod files;
 mod launcher;
+mod memory;
 mod preflight;
 mod process;
 mod room;
@@ -27,7 +28,7 @@ mod seccomp;
 mod size;
 mod spawner;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     fs::{self, File, Permissions},
@@ -38,7 +39,7 @@ use std::{
 };
 
 pub use capture::{Capture, Captured};
-pub use command::{CommandResult, run_command};
+pub use command::{CommandResult, Stopped, run_command};
 pub use files::{FileProblem, give_to_room, open_beneath, read_beneath};
 pub(crate) use launcher::FILE as LAUNCHER;
 pub use preflight::preflight;
@@ -108,6 +109,8 @@ impl SandboxError {
 pub struct Sandbox {
     tools: Tools,
     kit: PathBuf,
+    /// The kernel's counters, see [`memory`].
+    counters: PathBuf,
 }
 
 impl Sandbox {
@@ -129,6 +132,7 @@ impl Sandbox {
         let sandbox = Self {
             tools: tools.clone(),
             kit: folder,
+            counters: PathBuf::from(memory::COUNTERS),
         };
         sandbox.write_kit()?;
         Ok(sandbox)

@@ -83,7 +83,9 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "title": "t", "problem": "p", "solution": "s",
             "files": [{"path": "a.js", "change": "modify", "reason": "r"}],
-            "plan": ["1"], "testing": ["t"], "checklist": ["c"], "risks": [], "confidence": 0.5,
+            "plan": ["1"], "testing": ["t"], "risks": [], "confidence": 0.5,
+            "criteria": [{"text": "c", "check": "g"}],
+            "gates": {"detected": false, "list": [{"name": "g", "command": "true", "required": true}]},
         }))
         .unwrap()
     }
@@ -99,11 +101,15 @@ mod tests {
             name: "g".into(),
             command: "true".into(),
             required: true,
+            allow_red_base: false,
             timeout_seconds: 1,
         };
         let policy = Policy {
-            installation: InstallationPolicy::default(),
-            repository: RepositoryPolicy { gates: vec![gate] },
+            effective: InstallationPolicy::default(),
+            repository: RepositoryPolicy {
+                gates: vec![gate],
+                detected: false,
+            },
         };
         let text = spec_markdown("FL-1", &spec());
         let stored = objects

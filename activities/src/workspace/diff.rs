@@ -2,9 +2,10 @@
 //!
 //! git runs with the mirror as its git directory, an index of ours and none of the tree's configuration, so nothing that
 //! the agent wrote is executed or read as configuration. Nobody works in the tree any more when this runs. Only paths
-//! that the SPEC lists are ever put into the index, and the resulting tree is compared with the base commit once more.
+//! in scope (see [`super::granted`]) are ever put into the index, and the resulting tree is compared with the base commit
+//! once more.
 
-use std::{fs, path::Path};
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, path::Path};
 
 use chrono::{DateTime, Utc};
 use sallyport_workflows::scope::Scope;
@@ -109,7 +110,7 @@ pub async fn collect(
     }
     let commit = commit_tree(git, &tree, &[plan.parent], plan).await?;
     Ok(Collected::Committed {
-        diff: diff_text(git, plan.base, &commit).await?,
+        diff: diff_text(git, plan.base, &commit, &[]).await?,
         files: u32::try_from(changes.len()).unwrap_or(u32::MAX),
         commit,
     })
@@ -159,7 +160,7 @@ pub(crate) fn signed(
     command
 }
 
-/// Brings the index from the base commit to what is in the tree, as far as the SPEC allows; answers what it does not.
+/// Brings the index from the base commit to what is in the tree, as far as the scope allows; answers what it does not.
 async fn stage(
     mirror: &Mirror,
     workspace: &Workspace,
@@ -201,7 +202,7 @@ async fn stage(
     let rules = ignore::rules(mirror, plan.base).await?;
     fs::write(&rules_file, rules).map_err(WorkspaceError::io("writing", &rules_file))?;
     for path in ignore::untracked(git, &index, &folder, &rules_file).await? {
-        // What is allowed is added below, whether it is ignored or not: the SPEC names it.
+        // What is allowed is added below, whether it is ignored or not: people named it.
         if !plan.scope.allows(&path) {
             refused.push(readable(&path));
         }
@@ -263,13 +264,14 @@ async fn tracked(git: &Git, index: &Path) -> Result<Vec<Vec<u8>>, GitError> {
 
 /// One path that differs between two trees.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Change {
+pub(crate) struct Change {
     old_mode: String,
     new_mode: String,
-    path: Vec<u8>,
+    pub(crate) path: Vec<u8>,
 }
 
-async fn changes(git: &Git, base: &str, new: &str) -> Result<Vec<Change>, GitError> {
+/// What differs between two commits or trees: contents, modes, and what exists on one side only.
+pub(crate) async fn changes(git: &Git, base: &str, new: &str) -> Result<Vec<Change>, GitError> {
     let raw = git
         .run("diff-tree")
         .arguments(["-r", "--raw", "-z", "--no-renames", "--no-ext-diff"])
@@ -301,8 +303,7 @@ async fn changes(git: &Git, base: &str, new: &str) -> Result<Vec<Change>, GitErr
     Ok(changes)
 }
 
-/// Which of `changes` are not allowed: a path that the SPEC does not list, or anything but a regular file on either
-/// side.
+/// Which of `changes` are not allowed: a path that is not in scope, or anything but a regular file on either side.
 fn outside(changes: &[Change], scope: &Scope) -> Vec<String> {
     let regular = |mode: &str| matches!(mode, "000000" | "100644" | "100755");
     changes
@@ -314,8 +315,14 @@ fn outside(changes: &[Change], scope: &Scope) -> Vec<String> {
         .collect()
 }
 
-/// The diff as text. One that is far too long is replaced by its statistics.
-async fn diff_text(git: &Git, base: &str, commit: &str) -> Result<Vec<u8>, GitError> {
+/// The diff as text, of `paths` and all below them or, if there are none, of everything. One that is far too long is
+/// replaced by its statistics.
+pub(crate) async fn diff_text(
+    git: &Git,
+    base: &str,
+    commit: &str,
+    paths: &[&[u8]],
+) -> Result<Vec<u8>, GitError> {
     let diff = |form: &str| {
         git.run("diff-tree")
             .arguments([
@@ -325,7 +332,8 @@ async fn diff_text(git: &Git, base: &str, commit: &str) -> Result<Vec<u8>, GitEr
                 "--no-textconv",
                 "--no-color",
             ])
-            .arguments([form, base, commit])
+            .arguments([form, base, commit, "--"])
+            .arguments(paths.iter().map(|path| OsStr::from_bytes(path)))
             .limit(DIFF_LIMIT)
     };
     match diff("--patch").output().await {

@@ -14,6 +14,7 @@
 pub mod approved;
 pub mod checkout;
 pub mod diff;
+pub mod granted;
 pub mod ignore;
 pub mod lock;
 pub mod remove;

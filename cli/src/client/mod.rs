@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
-use sallyport_workflows::{State, decision::DecisionOutcome};
+use sallyport_workflows::{State, command::CommandOutcome, decision::DecisionOutcome};
 use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -17,8 +17,8 @@ use crate::{
 
 /// How long one request may take. The starter itself waits 10 s for a worker.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The pauses before a decision is sent again that may not have arrived. It carries the same id each time, so it counts
-/// once however often it arrives.
+/// The pauses before a decision or a command is sent again that may not have arrived. It carries the same id each time, so
+/// it counts once however often it arrives.
 const PAUSES: [Duration; 3] = [
     Duration::from_millis(300),
     Duration::from_secs(1),
@@ -49,11 +49,11 @@ impl Document {
     }
 }
 
-/// What became of a decision that was sent.
+/// What became of a decision or a command that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sent {
+pub enum Sent<T> {
     /// The workflow has judged it.
-    Judged(Box<DecisionOutcome>),
+    Judged(Box<T>),
     /// No worker runs; the workflow judges it as soon as one does.
     Pending,
 }
@@ -111,8 +111,23 @@ impl Client {
 
     /// A ticket's `spec`, `diff` or `qa-report`.
     pub async fn document(&self, id: &str, which: &str) -> Result<Document, Problem> {
-        let request = self.request(Method::GET, self.url(&["workflows", id, which]));
-        let response = self.send(request).await?;
+        self.text(self.url(&["workflows", id, which])).await
+    }
+
+    /// Exactly what a gate asks about.
+    pub async fn content(&self, approval: Uuid) -> Result<Document, Problem> {
+        let url = self.url(&["approvals", &approval.to_string(), "content"]);
+        self.text(url).await
+    }
+
+    /// What changed on the base branch, where a gate asks again because of it.
+    pub async fn changes(&self, approval: Uuid) -> Result<Document, Problem> {
+        let url = self.url(&["approvals", &approval.to_string(), "changes"]);
+        self.text(url).await
+    }
+
+    async fn text(&self, url: Url) -> Result<Document, Problem> {
+        let response = self.send(self.request(Method::GET, url)).await?;
         let revision = response
             .headers()
             .get("x-sallyport-revision")
@@ -142,25 +157,33 @@ impl Client {
         &self,
         approval: Uuid,
         decision: &DecisionRequest,
-    ) -> Result<Sent, Problem> {
+    ) -> Result<Sent<DecisionOutcome>, Problem> {
         let url = self.url(&["approvals", &approval.to_string(), "decision"]);
+        self.send_for_judgement(url, decision).await
+    }
+
+    /// Sends a command to a ticket, again if it may not have arrived.
+    pub async fn command(
+        &self,
+        id: &str,
+        command: &CommandRequest,
+    ) -> Result<Sent<CommandOutcome>, Problem> {
+        let url = self.url(&["workflows", id, "transition"]);
+        self.send_for_judgement(url, command).await
+    }
+
+    async fn send_for_judgement<T: DeserializeOwned>(
+        &self,
+        url: Url,
+        body: &impl serde::Serialize,
+    ) -> Result<Sent<T>, Problem> {
         let response = self
-            .send_surely(|| self.request(Method::POST, url.clone()).json(decision))
+            .send_surely(|| self.request(Method::POST, url.clone()).json(body))
             .await?;
         if response.status() == StatusCode::ACCEPTED {
             return Ok(Sent::Pending);
         }
         Ok(Sent::Judged(Box::new(self.parse(response).await?)))
-    }
-
-    /// Asks for a closed pull request to be opened again.
-    pub async fn reopen(&self, id: &str, wish: Uuid) -> Result<serde_json::Value, Problem> {
-        let url = self.url(&["workflows", id, "reopen"]);
-        let body = ReopenRequest { id: wish };
-        let response = self
-            .send_surely(|| self.request(Method::POST, url.clone()).json(&body))
-            .await?;
-        self.parse(response).await
     }
 
     /// The path's parts are escaped, whatever is in them.
@@ -252,9 +275,11 @@ impl Client {
 
 /// What an answer that is no success means for the caller.
 fn refusal(status: StatusCode, body: &[u8], base: &Url) -> Problem {
-    let said = serde_json::from_slice::<ErrorBody>(body)
-        .map(|body| body.error.message)
-        .unwrap_or_else(|_| format!("{base} answered {status}"));
+    let said = serde_json::from_slice::<ErrorBody>(body).ok();
+    let (code, said) = said.map_or_else(
+        || (String::new(), format!("{base} answered {status}")),
+        |body| (body.error.code, body.error.message),
+    );
     let exit = match status.as_u16() {
         400 | 422 => Exit::Usage,
         404 => Exit::NotFound,
@@ -267,10 +292,15 @@ fn refusal(status: StatusCode, body: &[u8], base: &Url) -> Problem {
         401 => problem
             .hint("the token is not known there; name the file of yours with `--token-file FILE`"),
         403 => problem.hint("your role does not allow this; ask an admin of this Sallyport"),
+        404 if code == "not_there_yet" => {
+            problem.hint("`sallyport status` shows how the ticket stands")
+        }
         404 => problem.hint("`sallyport list` shows every ticket"),
         _ => problem,
     }
 }
 
+#[cfg(test)]
+pub mod test_server;
 #[cfg(test)]
 mod tests;

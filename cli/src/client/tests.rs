@@ -29,6 +29,14 @@ fn the_exit_code_says_what_kind_of_failure_it_was() {
             "{status}"
         );
     }
+    for (code, hint) in [
+        ("not_found", "sallyport list"),
+        ("not_there_yet", "sallyport status"),
+    ] {
+        let body = format!(r#"{{"error":{{"code":"{code}","message":"the reason"}}}}"#);
+        let problem = refusal(StatusCode::NOT_FOUND, body.as_bytes(), &base);
+        assert!(problem.hint.unwrap().contains(hint), "{code}");
+    }
     let odd = refusal(StatusCode::BAD_GATEWAY, b"<html>", &base);
     assert!(odd.message.contains("502"), "{odd}");
 }

@@ -11,10 +11,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    changes::{diff_files, spec_files},
-    client, count, duration, print, print_json, short,
-    status::{Question, question, state, title},
-    time,
+    client, count, duration, print, print_json,
+    question::{self, Question, question},
+    records, short,
+    status::{state, title},
+    subject, time,
 };
 use crate::{
     arguments::DecideArguments,
@@ -22,9 +23,6 @@ use crate::{
     exit::{Exit, Problem},
     terminal::{self, Painter, Style, line, tell},
 };
-
-/// How many files are named before the rest is only counted.
-const FILES_SHOWN: usize = 20;
 
 /// Shows what the open gate asks, and decides about exactly that.
 pub async fn run(verdict: Verdict, arguments: DecideArguments) -> Result<(), Problem> {
@@ -61,13 +59,10 @@ pub async fn run(verdict: Verdict, arguments: DecideArguments) -> Result<(), Pro
             "the SCOPE gate takes no `revise`: approve or reject",
         ));
     }
-    let files = files(&client, &view, &question).await?;
+    let painter = Painter::stderr();
+    let subject = subject::read(&client, &question, painter).await?;
     tell(&what_is_decided(
-        &view,
-        verdict,
-        &question,
-        &files,
-        Painter::stderr(),
+        &view, verdict, &question, &subject, painter,
     ));
     if terminal::is_interactive() && !arguments.yes {
         let sure = terminal::confirm(&format!("{} this?", word(verdict)))
@@ -167,11 +162,8 @@ fn no_gate(
 
 fn describe(decision: &DecisionRow) -> String {
     format!(
-        "{} of {} {} by {} at {}",
-        decision.decision,
-        decision.gate,
-        short(&line(&decision.revision)),
-        line(&decision.by),
+        "{} at {}",
+        records::decision_text(decision),
         time(decision.at)
     )
 }
@@ -192,37 +184,11 @@ async fn explain_conflict(problem: Problem, client: &Client, id: &str) -> Proble
     }
 }
 
-/// The files that the question is about, one a line.
-async fn files(
-    client: &Client,
-    view: &WorkflowView,
-    question: &Question,
-) -> Result<Vec<String>, Problem> {
-    let id = view.workflow.id.to_string();
-    match question.gate {
-        Gate::Spec => {
-            let document = client.document(&id, "spec").await?;
-            let shown = document.revision.as_ref();
-            if shown.is_some_and(|shown| *shown != question.revision) {
-                return Err(Problem::new(
-                    Exit::Conflict,
-                    "the SPEC changed while it was read; nothing was decided",
-                )
-                .hint("read it again, then decide"));
-            }
-            Ok(spec_files(&document.text()))
-        }
-        Gate::Pr => Ok(diff_files(&client.document(&id, "diff").await?.text())),
-        // The request itself is what is asked; it has no document of its own yet.
-        Gate::Scope => Ok(Vec::new()),
-    }
-}
-
 fn what_is_decided(
     view: &WorkflowView,
     verdict: Verdict,
     question: &Question,
-    files: &[String],
+    subject: &[String],
     painter: Painter,
 ) -> String {
     let does = match (question.gate, verdict) {
@@ -230,7 +196,7 @@ fn what_is_decided(
         (Gate::Spec, Verdict::Revise) => "send this SPEC back to the planner",
         (Gate::Spec, Verdict::Reject) => "reject this SPEC: the ticket ends",
         (Gate::Scope, Verdict::Approve) => "allow the agent these further files",
-        (Gate::Scope, _) => "refuse the agent these further files",
+        (Gate::Scope, _) => "refuse the agent these further files: it goes on without them",
         (Gate::Pr, Verdict::Approve) => "approve this pull request: it is merged",
         (Gate::Pr, Verdict::Revise) => "send this pull request back to the agent",
         (Gate::Pr, Verdict::Reject) => "reject this pull request: it is closed",
@@ -251,14 +217,10 @@ fn what_is_decided(
             short(&line(&pull_request.head_commit))
         ));
     }
-    if !files.is_empty() {
-        text.push_str(&format!("  {}:\n", count(files.len() as u64, "file")));
-    }
-    for file in files.iter().take(FILES_SHOWN) {
-        text.push_str(&format!("    {file}\n"));
-    }
-    if files.len() > FILES_SHOWN {
-        text.push_str(&format!("    and {} more\n", files.len() - FILES_SHOWN));
+    let about = question::who(question).into_iter();
+    let about = about.chain(question::again(question, painter));
+    for text_line in about.chain(subject.iter().cloned()) {
+        text.push_str(&format!("  {text_line}\n"));
     }
     let left = duration(question.deadline - Utc::now());
     text.push_str(&painter.paint(
@@ -268,7 +230,12 @@ fn what_is_decided(
     text
 }
 
-fn report(sent: &Sent, id: Uuid, view: &WorkflowView, as_json: bool) -> Result<(), Problem> {
+fn report(
+    sent: &Sent<DecisionOutcome>,
+    id: Uuid,
+    view: &WorkflowView,
+    as_json: bool,
+) -> Result<(), Problem> {
     let ticket = line(&view.workflow.ticket_id);
     match sent {
         Sent::Judged(outcome) => {
@@ -309,6 +276,7 @@ fn counted(outcome: &DecisionOutcome, ticket: &str) -> String {
         0 if record.gate == Gate::Pr && record.decision == Verdict::Approve => {
             format!("it is being merged now; `sallyport status {ticket}` shows what came of it")
         }
+        0 if record.gate == Gate::Scope => "the agent goes on".to_owned(),
         0 => "the gate is closed".to_owned(),
         missing => format!("{} missing", count(missing.into(), "approval")),
     };
@@ -371,11 +339,40 @@ mod tests {
             &view,
             Verdict::Approve,
             &question,
-            &diff_files(diff),
+            &subject::listed(subject::diff_files(diff)),
             Painter::plain(),
         );
-        // The last line depends on the time.
-        let text = text.split("  The gate closes").next().unwrap();
-        insta::assert_snapshot!(text);
+        insta::assert_snapshot!(without_the_time(&text));
+    }
+
+    /// The last line depends on the time.
+    fn without_the_time(text: &str) -> &str {
+        text.split("  The gate closes").next().unwrap()
+    }
+
+    #[test]
+    fn the_agents_wish_is_shown_before() {
+        let view = fixtures::at_the_scope_gate();
+        let question = question(&view).unwrap();
+        let wish = question::files(&view.scope_requests[1].request, Painter::plain());
+        let texts = [Verdict::Approve, Verdict::Reject]
+            .map(|verdict| what_is_decided(&view, verdict, &question, &wish, Painter::plain()));
+        let texts: Vec<&str> = texts.iter().map(|text| without_the_time(text)).collect();
+        insta::assert_snapshot!(texts.join("\n"));
+    }
+
+    #[test]
+    fn what_is_asked_again_says_why() {
+        let view = fixtures::at_gate_1_again();
+        let question = question(&view).unwrap();
+        let subject = subject::listed(vec!["`a.js` (modify): because".to_owned()]);
+        let text = what_is_decided(
+            &view,
+            Verdict::Approve,
+            &question,
+            &subject,
+            Painter::plain(),
+        );
+        insta::assert_snapshot!(without_the_time(&text));
     }
 }

@@ -1,14 +1,16 @@
-//! `sallyport spec` and `sallyport diff`: the texts that gates ask about.
+//! `sallyport spec`, `diff`, `report` and `changes`: the texts that gates ask about, and what helps to decide.
 
 use std::io::{self, IsTerminal as _};
 
+use sallyport_workflows::gate::Gate;
 use serde_json::json;
 
-use super::{client, print, print_bytes, print_json, short};
+use super::{client, print, print_bytes, print_json, question::question, short};
 use crate::{
     arguments::TicketArguments,
-    exit::Problem,
-    terminal::{Painter, Style, lines, tell},
+    client::Document,
+    exit::{Exit, Problem},
+    terminal::{Painter, Style, line, lines, tell},
 };
 
 /// Prints a document: exactly its bytes where the output goes to a file or a program, else as a terminal may see it.
@@ -16,7 +18,27 @@ pub async fn run(which: &str, arguments: TicketArguments) -> Result<(), Problem>
     let document = client(arguments.connection)?
         .document(&arguments.id, which)
         .await?;
-    if arguments.json {
+    show(which, &document, arguments.json)
+}
+
+/// Prints what changed on the base branch since the SPEC was written, where the open gate asks again because of it.
+pub async fn changes(arguments: TicketArguments) -> Result<(), Problem> {
+    let client = client(arguments.connection)?;
+    let view = client.view(&arguments.id).await?;
+    let Some(question) = question(&view).filter(|question| question.gate == Gate::Spec) else {
+        let ticket = line(&view.workflow.ticket_id);
+        return Err(Problem::new(
+            Exit::NotFound,
+            format!("gate SPEC of {ticket} does not ask now, so there are no changes to read"),
+        )
+        .hint(format!("`sallyport status {ticket}` shows how it stands")));
+    };
+    let document = client.changes(question.approval_id).await?;
+    show("changes", &document, arguments.json)
+}
+
+fn show(which: &str, document: &Document, as_json: bool) -> Result<(), Problem> {
+    if as_json {
         return print_json(&json!({ "revision": document.revision, which: document.text() }));
     }
     if !io::stdout().is_terminal() {
@@ -24,7 +46,7 @@ pub async fn run(which: &str, arguments: TicketArguments) -> Result<(), Problem>
     }
     let text = lines(&document.text());
     print(&match which {
-        "diff" => colour_diff(&text, Painter::stdout()),
+        "diff" | "changes" => colour_diff(&text, Painter::stdout()),
         _ => text,
     })?;
     if let Some(revision) = &document.revision {
@@ -35,17 +57,17 @@ pub async fn run(which: &str, arguments: TicketArguments) -> Result<(), Problem>
 
 fn colour_diff(text: &str, painter: Painter) -> String {
     text.lines()
-        .map(|line| {
-            let style = match line.as_bytes().first() {
-                Some(b'+') if !line.starts_with("+++") => Some(Style::Green),
-                Some(b'-') if !line.starts_with("---") => Some(Style::Red),
+        .map(|text| {
+            let style = match text.as_bytes().first() {
+                Some(b'+') if !text.starts_with("+++") => Some(Style::Green),
+                Some(b'-') if !text.starts_with("---") => Some(Style::Red),
                 Some(b'@') => Some(Style::Blue),
                 Some(b' ') | None => None,
                 Some(_) => Some(Style::Bold),
             };
             match style {
-                Some(style) => format!("{}\n", painter.paint(style, line)),
-                None => format!("{line}\n"),
+                Some(style) => format!("{}\n", painter.paint(style, text)),
+                None => format!("{text}\n"),
             }
         })
         .collect()

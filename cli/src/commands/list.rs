@@ -60,9 +60,13 @@ fn render(list: &WorkflowList, now: DateTime<Utc>, painter: Painter, width: Opti
             0 | 1 => line(&workflow.ticket_id),
             attempt => format!("{} (attempt {attempt})", line(&workflow.ticket_id)),
         };
+        let state = match workflow.unapproved {
+            true => cell(&format!("{}, unapproved", workflow.state), Style::Red),
+            false => cell(workflow.state.as_str(), style_of(workflow.state)),
+        };
         table.add_row([
             Cell::new(ticket),
-            cell(workflow.state.as_str(), style_of(workflow.state)),
+            state,
             Cell::new(duration(now - workflow.since)),
             Cell::new(money(workflow.usage.cost_micro_usd)),
             Cell::new(line(workflow.title.as_deref().unwrap_or("-"))),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sallyport_ledger::agent_logs::{LogLevel, LogRow};
 use sallyport_workflows::failure::shorten;
 
-use super::{client, count, print};
+use super::{client, count, json_line, print};
 use crate::{
     arguments::LogsArguments,
     client::Client,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How many lines are asked for at once.
-const PAGE: u32 = 500;
+pub const PAGE: u32 = 500;
 /// How many characters of a message are shown.
 const LONGEST_MESSAGE: usize = 240;
 /// The pause before it is asked again whether there is more.
@@ -72,25 +72,19 @@ async fn has_ended(client: &Client, id: &str) -> Result<bool, Problem> {
     }
 }
 
-fn json_line(row: &LogRow) -> Result<String, Problem> {
-    let pretty = crate::terminal::json(row)
-        .map_err(|error| Problem::new(Exit::Failed, format!("cannot write JSON: {error}")))?;
-    // Line breaks inside strings are escaped, so these are only the layout's.
-    let compact: Vec<&str> = pretty.lines().map(str::trim).collect();
-    Ok(format!("{}\n", compact.join(" ")))
+fn render(row: &LogRow, painter: Painter) -> String {
+    let time = painter.paint(Style::Dim, row.at.format("%H:%M:%S").to_string());
+    format!("{time} {}\n", without_time(row, painter))
 }
 
-fn render(row: &LogRow, painter: Painter) -> String {
-    let level = match row.level {
+/// A line without its time and its end.
+pub fn without_time(row: &LogRow, painter: Painter) -> String {
+    let mut text = match row.level {
         LogLevel::Debug => painter.paint(Style::Dim, "debug"),
         LogLevel::Info => painter.paint(Style::Blue, "info "),
         LogLevel::Warn => painter.paint(Style::Yellow, "warn "),
         LogLevel::Error => painter.paint(Style::Red, "error"),
     };
-    let mut text = format!(
-        "{} {level}",
-        painter.paint(Style::Dim, row.at.format("%H:%M:%S").to_string())
-    );
     let message = brief(&row.message);
     // Most messages about a tool begin with its name.
     for part in [&row.tool, &row.path].into_iter().flatten() {
@@ -99,7 +93,7 @@ fn render(row: &LogRow, painter: Painter) -> String {
             text.push_str(&painter.paint(Style::Bold, line(part)));
         }
     }
-    format!("{text} {message}\n")
+    format!("{text} {message}")
 }
 
 /// A message in one line of bearable length; `--json` has all of it.

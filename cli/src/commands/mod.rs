@@ -1,14 +1,18 @@
 //! The people's side: commands that speak to a starter.
 
-mod changes;
+mod action;
 mod decide;
 mod documents;
 #[cfg(test)]
 mod fixtures;
 mod list;
 mod logs;
-mod reopen;
+mod next_steps;
+mod question;
+mod records;
 mod status;
+mod subject;
+mod watch;
 
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -28,11 +32,18 @@ pub async fn run(command: Command) -> Result<(), Problem> {
         Command::Status(arguments) => status::run(arguments).await,
         Command::Spec(arguments) => documents::run("spec", arguments).await,
         Command::Diff(arguments) => documents::run("diff", arguments).await,
+        Command::Report(arguments) => documents::run("qa-report", arguments).await,
+        Command::Changes(arguments) => documents::changes(arguments).await,
         Command::Logs(arguments) => logs::run(arguments).await,
+        Command::Watch(arguments) => watch::run(arguments).await,
         Command::Approve(arguments) => decide::run(Verdict::Approve, arguments).await,
         Command::Revise(arguments) => decide::run(Verdict::Revise, arguments).await,
         Command::Reject(arguments) => decide::run(Verdict::Reject, arguments).await,
-        Command::Reopen(arguments) => reopen::run(arguments).await,
+        Command::Retry(arguments) => action::retry(arguments).await,
+        Command::Abandon(arguments) => action::abandon(arguments).await,
+        Command::Cancel(arguments) => action::cancel(arguments).await,
+        Command::Extend(arguments) => action::extend(arguments).await,
+        Command::Reopen(arguments) => action::reopen(arguments).await,
         Command::Dev(_) | Command::Worker(_) | Command::Starter(_) | Command::Config(_) => {
             unreachable!("main runs these itself")
         }
@@ -58,6 +69,14 @@ fn print_bytes(bytes: &[u8]) -> Result<(), Problem> {
 fn print_json(value: &impl serde::Serialize) -> Result<(), Problem> {
     let text = terminal::json(value).context("cannot write JSON")?;
     print(&format!("{text}\n"))
+}
+
+/// Data as JSON in one line.
+fn json_line(value: &impl serde::Serialize) -> Result<String, Problem> {
+    let pretty = terminal::json(value).context("cannot write JSON")?;
+    // Line breaks inside strings are escaped, so these are only the layout's.
+    let compact: Vec<&str> = pretty.lines().map(str::trim).collect();
+    Ok(format!("{}\n", compact.join(" ")))
 }
 
 /// How a state is shown.

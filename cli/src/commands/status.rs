@@ -1,11 +1,19 @@
 //! `sallyport status`: how a ticket stands, what is asked, and what to do next.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sallyport_ledger::approvals::ApprovalStatus;
-use sallyport_workflows::{State, gate::Gate};
-use uuid::Uuid;
+use sallyport_workflows::{
+    State,
+    status::{Rounds, TicketStatus},
+};
 
-use super::{client, count, duration, grouped, money, print, print_json, short, style_of, time};
+use super::{
+    client, count, duration, grouped, money,
+    next_steps::next_steps,
+    print, print_json,
+    question::{self, question},
+    records, short, style_of, time,
+};
 use crate::{
     arguments::TicketArguments,
     client::WorkflowView,
@@ -20,52 +28,6 @@ pub async fn run(arguments: TicketArguments) -> Result<(), Problem> {
         return print_json(&view);
     }
     print(&render(&view, Utc::now(), Painter::stdout()))
-}
-
-/// What a gate asks, from the workflow itself or, where no worker runs, from the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
-    /// The request's id.
-    pub approval_id: Uuid,
-    /// Which gate.
-    pub gate: Gate,
-    /// Exactly what is asked about.
-    pub revision: String,
-    /// How many people must approve.
-    pub approvals_needed: u32,
-    /// How many have approved.
-    pub approvals_given: u32,
-    /// When silence closes it.
-    pub deadline: DateTime<Utc>,
-}
-
-/// The gate that is open now.
-pub fn question(view: &WorkflowView) -> Option<Question> {
-    let recorded = view
-        .approvals
-        .iter()
-        .rev()
-        .find(|approval| approval.status == ApprovalStatus::Pending);
-    match &view.status {
-        Some(status) => status.open_gate.as_ref().map(|open| Question {
-            approval_id: open.approval_id,
-            gate: open.gate,
-            revision: open.revision.clone(),
-            approvals_needed: open.approvals_needed,
-            approvals_given: recorded
-                .filter(|approval| approval.id == open.approval_id)
-                .map_or(0, |approval| approval.approvals_given),
-            deadline: open.deadline,
-        }),
-        None => recorded.map(|approval| Question {
-            approval_id: approval.id,
-            gate: approval.gate,
-            revision: approval.revision.clone(),
-            approvals_needed: approval.approvals_needed,
-            approvals_given: approval.approvals_given,
-            deadline: approval.expires_at,
-        }),
-    }
 }
 
 /// The ticket's title, fit for a terminal.
@@ -85,6 +47,12 @@ pub fn state(view: &WorkflowView) -> State {
     view.status
         .as_ref()
         .map_or(view.workflow.state, |status| status.state)
+}
+
+/// Whether it was merged without the approval that the policy asks for.
+pub fn is_unapproved(view: &WorkflowView) -> bool {
+    let status = view.status.as_ref();
+    view.workflow.unapproved || status.is_some_and(|status| status.unapproved)
 }
 
 fn render(view: &WorkflowView, now: DateTime<Utc>, painter: Painter) -> String {
@@ -131,35 +99,19 @@ fn render(view: &WorkflowView, now: DateTime<Utc>, painter: Painter) -> String {
             ),
         );
     }
+    if is_unapproved(view) {
+        let text = "merged without the approval that the policy asks for";
+        page.row("Unapproved", &painter.paint(Style::Red, text));
+    }
     if let Some(question) = question(view) {
+        page.rows("Gate", question::lines(&question, now, painter));
+    } else if let Some(deadline) = status.and_then(|status| status.deadline) {
         page.row(
-            "Gate",
+            "Waits",
             &format!(
-                "{} asks: {}",
-                painter.paint(Style::Yellow, question.gate.as_str()),
-                match question.gate {
-                    Gate::Spec => "shall this SPEC be carried out?",
-                    Gate::Scope => "may the agent change these further files?",
-                    Gate::Pr => "shall this pull request be merged?",
-                }
-            ),
-        );
-        page.row(
-            "",
-            &format!(
-                "revision {} ({})",
-                painter.paint(Style::Bold, short(&line(&question.revision))),
-                line(&question.revision)
-            ),
-        );
-        page.row(
-            "",
-            &format!(
-                "{} of {} given, {} left (until {})",
-                question.approvals_given,
-                count(question.approvals_needed.into(), "approval"),
-                duration(question.deadline - now),
-                time(question.deadline)
+                "until {} ({} left), and is then cancelled",
+                time(deadline),
+                duration(deadline - now)
             ),
         );
     }
@@ -174,6 +126,7 @@ fn render(view: &WorkflowView, now: DateTime<Utc>, painter: Painter) -> String {
             ),
         );
     }
+    page.rows("Scope", scope_rows(view));
     render_qa(&mut page, view);
     if let Some(pull_request) = &workflow.pull_request {
         page.row(
@@ -187,17 +140,9 @@ fn render(view: &WorkflowView, now: DateTime<Utc>, painter: Painter) -> String {
             ),
         );
     }
-    let usage = status.map_or(workflow.usage, |status| status.usage);
-    page.row(
-        "Cost",
-        &format!(
-            "{} ({}, {} tokens)",
-            money(usage.cost_micro_usd),
-            count(usage.requests, "model request"),
-            grouped(usage.tokens())
-        ),
-    );
-    if let Some(failure) = &workflow.failure {
+    render_spent(&mut page, view);
+    let failure = status.map_or(&workflow.failure, |status| &status.failure);
+    if let Some(failure) = failure {
         page.row(
             "Failure",
             &painter.paint(
@@ -207,32 +152,120 @@ fn render(view: &WorkflowView, now: DateTime<Utc>, painter: Painter) -> String {
         );
         page.row("", &line(&failure.message));
     }
-    for (index, note) in status.iter().flat_map(|status| &status.notes).enumerate() {
-        page.row(if index == 0 { "Notes" } else { "" }, &line(note));
-    }
+    let notes = status.iter().flat_map(|status| &status.notes);
+    page.rows("Notes", notes.map(|note| line(note)));
     if let Some(url) = &view.temporal_url {
         page.row("Temporal", &line(url));
     }
-    render_decisions(&mut page, view);
-    render_history(&mut page, view);
-    page.text.push('\n');
+    let decisions = view.decisions.iter();
+    page.rows(
+        "Decisions",
+        decisions.map(|row| records::decision_row(row, painter)),
+    );
+    let commands = records::commands(view);
+    let commands = commands.iter();
+    page.rows(
+        "Commands",
+        commands.map(|given| records::command_row(given, painter)),
+    );
+    page.rows("History", history_rows(view, painter));
     let next = next_steps(view);
-    let width = next
-        .iter()
-        .map(|(command, _)| command.len())
-        .max()
-        .unwrap_or(0);
-    for (index, (command, why)) in next.iter().enumerate() {
-        page.row(
-            if index == 0 { "Next" } else { "" },
-            &format!(
-                "{}  {}",
-                painter.paint(Style::Bold, format!("{command:<width$}")),
-                painter.paint(Style::Dim, why)
-            ),
-        );
+    let width = next.iter().map(|step| step.command.len()).max();
+    let width = width.unwrap_or(0);
+    if !next.is_empty() {
+        page.text.push('\n');
     }
+    let next = next.iter().map(|step| {
+        format!(
+            "{}  {}",
+            painter.paint(Style::Bold, format!("{:<width$}", step.command)),
+            painter.paint(Style::Dim, step.why)
+        )
+    });
+    page.rows("Next", next);
     page.text
+}
+
+/// What became of the agent's wishes for more files.
+fn scope_rows(view: &WorkflowView) -> Vec<String> {
+    let mut rows = Vec::new();
+    for asked in &view.scope_requests {
+        let mut approvals = view.approvals.iter();
+        let Some(approval) = approvals.find(|approval| approval.id == asked.approval_id) else {
+            continue;
+        };
+        let by = line(approval.decided_by.as_deref().unwrap_or("nobody"));
+        let granted = |status: &TicketStatus| status.grants.contains(&approval.content);
+        let became = match approval.status {
+            // The gate's own rows show it.
+            ApprovalStatus::Pending => continue,
+            ApprovalStatus::Approved if view.status.as_ref().is_none_or(granted) => {
+                format!("granted by {by}")
+            }
+            ApprovalStatus::Approved => format!("granted by {by}, for an earlier SPEC"),
+            ApprovalStatus::Rejected | ApprovalStatus::Revised => format!("refused by {by}"),
+            ApprovalStatus::Expired => "refused: nobody answered in time".to_owned(),
+            ApprovalStatus::Cancelled => "not decided".to_owned(),
+        };
+        let paths = asked.request.paths.iter().map(|path| line(path.as_str()));
+        let paths: Vec<String> = paths.collect();
+        rows.push(format!("{}: {became}", paths.join(", ")));
+    }
+    rows
+}
+
+/// Money, tokens, time and rounds.
+fn render_spent(page: &mut Page, view: &WorkflowView) {
+    let status = view.status.as_ref();
+    let usage = status.map_or(view.workflow.usage, |status| status.usage);
+    let mut cost = format!(
+        "{} ({}, {} tokens)",
+        money(usage.cost_micro_usd),
+        count(usage.requests, "model request"),
+        grouped(usage.tokens())
+    );
+    let Some(status) = status else {
+        return page.row("Cost", &cost);
+    };
+    if usage.cost_micro_usd > 0 {
+        let planning = status.planning_usage.cost_micro_usd;
+        cost.push_str(&format!(
+            ": planning {}, execution {}",
+            money(planning),
+            money(usage.cost_micro_usd.saturating_sub(planning))
+        ));
+    }
+    page.row("Cost", &cost);
+    if status.agent_seconds > 0 {
+        let seconds = i64::try_from(status.agent_seconds).unwrap_or(i64::MAX / 1000);
+        page.row("Agent time", &duration(TimeDelta::seconds(seconds)));
+    }
+    let rounds = rounds(&status.rounds);
+    if !rounds.is_empty() {
+        page.row("Rounds", &rounds.join(", "));
+    }
+}
+
+fn rounds(rounds: &Rounds) -> Vec<String> {
+    [
+        (
+            rounds.revisions,
+            "revision of the SPEC",
+            "revisions of the SPEC",
+        ),
+        (
+            rounds.scope_requests,
+            "request for files",
+            "requests for files",
+        ),
+        (rounds.repairs, "repair", "repairs"),
+        (rounds.changes, "round of changes", "rounds of changes"),
+        (rounds.retries, "retry", "retries"),
+    ]
+    .into_iter()
+    .filter(|(number, ..)| *number > 0)
+    .map(|(number, one, many)| format!("{number} {}", if number == 1 { one } else { many }))
+    .collect()
 }
 
 fn render_qa(page: &mut Page, view: &WorkflowView) {
@@ -260,88 +293,23 @@ fn render_qa(page: &mut Page, view: &WorkflowView) {
     }
 }
 
-fn render_decisions(page: &mut Page, view: &WorkflowView) {
-    for (index, decision) in view.decisions.iter().enumerate() {
-        let proof = if decision.proven { "" } else { ", unproven" };
-        let mut text = format!(
-            "{}  {} {} {} by {}{proof}",
-            time(decision.at),
-            decision.decision,
-            decision.gate,
-            short(&line(&decision.revision)),
-            line(&decision.by)
-        );
-        if let Some(reason) = &decision.refused {
-            text.push_str(&format!(": refused, {}", line(reason)));
-            text = page.painter.paint(Style::Dim, text);
-        }
-        page.row(if index == 0 { "Decisions" } else { "" }, &text);
-    }
-}
-
-fn render_history(page: &mut Page, view: &WorkflowView) {
+fn history_rows(view: &WorkflowView, painter: Painter) -> Vec<String> {
     let mut reason_before = None;
-    for (index, transition) in view.transitions.iter().enumerate() {
+    let rows = view.transitions.iter().map(|transition| {
         let mut text = format!(
             "{}  {}",
             time(transition.at),
-            page.painter
-                .paint(style_of(transition.to), transition.to.as_str())
+            painter.paint(style_of(transition.to), transition.to.as_str())
         );
         // Two steps for one reason say it once.
         let reason = transition.reason.as_ref();
         if let Some(reason) = reason.filter(|reason| reason_before != Some(*reason)) {
-            text.push_str(&format!(
-                "  {}",
-                page.painter.paint(Style::Dim, line(reason))
-            ));
+            text.push_str(&format!("  {}", painter.paint(Style::Dim, line(reason))));
         }
         reason_before = reason;
-        page.row(if index == 0 { "History" } else { "" }, &text);
-    }
-}
-
-/// What one would type next, and why.
-fn next_steps(view: &WorkflowView) -> Vec<(String, &'static str)> {
-    let id = line(&view.workflow.ticket_id);
-    let command = |name: &str| format!("sallyport {name} {id}");
-    if let Some(question) = question(view) {
-        return match question.gate {
-            Gate::Spec => vec![
-                (command("spec"), "read what would be done"),
-                (command("approve"), "let the agent do it"),
-                (
-                    format!("{} -m 'what to change'", command("revise")),
-                    "send it back to the planner",
-                ),
-                (command("reject"), "end the ticket here"),
-            ],
-            Gate::Scope => vec![
-                (command("approve"), "allow the files"),
-                (command("reject"), "go on without them"),
-            ],
-            Gate::Pr => vec![
-                (command("diff"), "read what the agent changed"),
-                (command("approve"), "merge it"),
-                (
-                    format!("{} -m 'what to change'", command("revise")),
-                    "send it back to the agent",
-                ),
-                (command("reject"), "close the pull request"),
-            ],
-        };
-    }
-    match state(view) {
-        State::Executing => vec![(command("logs -f"), "watch the agent")],
-        State::PrClosed => vec![(command("reopen"), "open the pull request again")],
-        State::Error | State::QaFailed => vec![
-            (command("logs"), "see what the agent did"),
-            (command("diff"), "see what it changed"),
-        ],
-        State::Completed | State::Merged => vec![(command("diff"), "see what was merged")],
-        State::SpecRejected | State::Cancelled => vec![(command("spec"), "see what was planned")],
-        _ => vec![(command("status"), "look again; nothing is asked of you now")],
-    }
+        text
+    });
+    rows.collect()
 }
 
 /// A page of rows with their names on the left.
@@ -355,6 +323,13 @@ impl Page {
         let name = self.painter.paint(Style::Dim, format!("{name:<11}"));
         self.text.push_str(format!("{name} {value}").trim_end());
         self.text.push('\n');
+    }
+
+    /// Rows of one name, which stands before the first.
+    fn rows(&mut self, name: &str, values: impl IntoIterator<Item = String>) {
+        for (index, value) in values.into_iter().enumerate() {
+            self.row(if index == 0 { name } else { "" }, &value);
+        }
     }
 }
 
@@ -382,12 +357,17 @@ mod tests {
     }
 
     #[test]
-    fn the_workflow_knows_better_than_the_ledger_that_a_gate_is_closed() {
-        let mut view = fixtures::at_gate_1();
-        assert!(question(&view).is_some());
-        view.status.as_mut().unwrap().open_gate = None;
-        assert_eq!(question(&view), None);
-        view.status = None;
-        assert!(question(&view).is_some());
+    fn a_ticket_at_the_scope_gate() {
+        insta::assert_snapshot!(shown(&fixtures::at_the_scope_gate()));
+    }
+
+    #[test]
+    fn a_ticket_that_was_retried_and_merged_by_somebody_else() {
+        insta::assert_snapshot!(shown(&fixtures::merged_by_somebody_else()));
+    }
+
+    #[test]
+    fn a_closed_pull_request() {
+        insta::assert_snapshot!(shown(&fixtures::closed()));
     }
 }

@@ -12,7 +12,9 @@ mod places;
 
 use std::path::{Path, PathBuf};
 
-use sallyport_activities::{config::ModelConfig, gateway::Gateway, planning::model::GenaiPlanner};
+use sallyport_activities::{
+    config::ModelConfig, gateway::Gateway, planning::model::GenaiPlanner, policy_check,
+};
 use sallyport_ledger::config::{
     DatabaseConfig, DecisionsConfig, FluxLensConfig, ObjectsConfig, RepositoryConfig,
 };
@@ -90,12 +92,34 @@ impl Config {
             objects.to_string_lossy().into_owned().into(),
         )?;
         Self::add_vendor_key(&mut layers, environment)?;
+        let usual = InstallationPolicy::default();
+        for (gate, policy) in [
+            ("spec_gate", usual.spec_gate),
+            ("scope_gate", usual.scope_gate),
+            ("pr_gate", usual.pr_gate),
+        ] {
+            // Each gate has a usual time-out of its own, which its type alone cannot know.
+            if layers
+                .get(&["policy", gate])
+                .is_some_and(toml::Value::is_table)
+            {
+                let seconds = i64::try_from(policy.timeout_seconds).unwrap_or(i64::MAX);
+                layers.put_default(&["policy", gate, "timeout_seconds"], seconds.into())?;
+            }
+        }
         let unproven = ["policy", "accept_unproven_decisions"];
         if layers.get(&unproven).is_some() {
             return Err(layers.error(&unproven, "set `decisions.accept_unproven` instead"));
         }
+        let places = layers.clone();
         let mut config: Self = layers.into_type()?;
         config.policy.accept_unproven_decisions = config.decisions.accept_unproven;
+        policy_check::check(&config.policy).map_err(|error| {
+            // A place in a list is part of the list's key.
+            let below = error.key.split(['.', '[']).filter(|part| !part.is_empty());
+            let key: Vec<&str> = ["policy"].into_iter().chain(below).collect();
+            places.error(&key, &error.problem.to_string())
+        })?;
         Ok(config)
     }
 
@@ -147,6 +171,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use sallyport_workflows::policy::{Budget, GatePolicy};
+
     use super::*;
 
     const WHOLE: &str = include_str!("example.toml");
@@ -203,6 +229,86 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("decisions.accept_unproven"), "{error}");
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_kept_is_refused_with_its_line() {
+        let text = format!(
+            "{WHOLE}\n[policy.spec_gate]\napprovals = 2\napprovers = ['ann@example.com']\n"
+        );
+        let error = load(&text, &[]).unwrap_err().to_string();
+        assert!(
+            error.contains("policy.spec_gate") && error.contains("line "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_part_of_the_policy_is_enough() {
+        let text = format!(
+            "{WHOLE}\n[policy.spec_gate]\napprovals = 2\napprovers = ['ann@example.com', 'bob@example.com']\n\
+             [policy.pr_gate.calendar]\ntime_zone = 'Europe/Berlin'\n[policy.budget]\nrepairs = 7\n"
+        );
+        let policy = load(&text, &[]).unwrap().policy;
+        let usual = InstallationPolicy::default();
+        let spec_gate = GatePolicy {
+            approvals: 2,
+            approvers: vec!["ann@example.com".into(), "bob@example.com".into()],
+            ..usual.spec_gate.clone()
+        };
+        assert_eq!(policy.spec_gate, spec_gate);
+        assert_eq!(
+            policy.pr_gate.timeout_seconds,
+            usual.pr_gate.timeout_seconds
+        );
+        assert_eq!(
+            policy.pr_gate.calendar.unwrap().from.to_string(),
+            "09:00:00"
+        );
+        assert_eq!(policy.scope_gate, usual.scope_gate);
+        let budget = Budget {
+            repairs: 7,
+            ..usual.budget
+        };
+        assert_eq!(policy.budget, budget);
+        let variable = [(
+            "SALLYPORT__POLICY__SPEC_GATE__REPORTER_MAY_APPROVE",
+            "false",
+        )];
+        let policy = load(WHOLE, &variable).unwrap().policy;
+        assert!(!policy.spec_gate.reporter_may_approve);
+        assert_eq!(
+            policy.spec_gate.timeout_seconds,
+            usual.spec_gate.timeout_seconds
+        );
+    }
+
+    #[test]
+    fn a_wrong_key_of_the_policy_is_told_with_its_line() {
+        let line = WHOLE.lines().count() + 2;
+        for (section, key, value, word) in [
+            ("policy", "gate", "1", "unknown field"),
+            (
+                "policy.spec_gate",
+                "approvers",
+                "'ann@example.com'",
+                "a sequence",
+            ),
+            ("policy.scope_gate", "aprovals", "2", "approvals"),
+            ("policy.pr_gate", "timeout_seconds", "'long'", "u64"),
+            ("policy.pr_gate.calendar", "zone", "'UTC'", "time_zone"),
+            ("policy.budget", "cost", "5", "cost_micro_usd"),
+            ("policy.budget", "repairs", "-1", "u32"),
+        ] {
+            let text = format!("{WHOLE}[{section}]\n{key} = {value}\n");
+            let error = load(&text, &[]).unwrap_err();
+            let place = format!("line {line}, key `{section}.{key}`");
+            assert!(error.contains(&place), "{error}");
+            assert!(error.contains(word), "{error}");
+        }
+        let text = format!("{WHOLE}\n[policy]\nspec_gate = 24\n");
+        let error = load(&text, &[]).unwrap_err();
+        assert!(error.contains("key `policy.spec_gate`"), "{error}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, bail};
 use rustix::process::Signal;
-use sallyport_workflows::{TASK_QUEUE, search_attributes::KEYWORDS};
+use sallyport_workflows::{TASK_QUEUE, search_attributes};
 
 use super::processes::{Program, bare, bound_command};
 
@@ -59,11 +59,8 @@ impl Temporal {
         for pragma in ["journal_mode=wal", "synchronous=normal"] {
             command.extend(["--sqlite-pragma".into(), pragma.into()]);
         }
-        for name in KEYWORDS {
-            command.extend([
-                "--search-attribute".into(),
-                format!("{name}=Keyword").into(),
-            ]);
+        for (name, kind) in search_attributes::ALL {
+            command.extend(["--search-attribute".into(), format!("{name}={kind}").into()]);
         }
         for value in &self.dynamic_config {
             command.extend(["--dynamic-config-value".into(), value.into()]);
@@ -85,7 +82,7 @@ impl Temporal {
     pub async fn is_ready(&self) -> anyhow::Result<()> {
         let known = self.ask(&["operator", "search-attribute", "list"]).await?;
         let known = &known["customAttributes"];
-        for name in KEYWORDS {
+        for (name, _) in search_attributes::ALL {
             if known.get(name).is_none() {
                 bail!("Temporal does not know the search attribute {name} yet");
             }

@@ -1,8 +1,8 @@
 use sallyport_ledger::{
     agent_logs::{self, LogLevel, NewLogLine},
-    qa_results::{self, NewQaResult},
+    qa_results::{self, NewQaReport, NewQaResult},
 };
-use sallyport_workflows::{activities::StepKey, ticket::TicketKey};
+use sallyport_workflows::{ObjectRef, activities::StepKey, ticket::TicketKey};
 
 use crate::{at, begun, ledger};
 
@@ -61,25 +61,39 @@ async fn a_line_is_written_once_and_read_in_pages() {
 async fn a_second_run_of_qa_replaces_the_first() {
     let database = ledger().await;
     let ticket = begun(&database, "FL-1").await;
+    let object = |text: &str| ObjectRef::of(text.as_bytes());
     let result = |passed: bool, output: &str| NewQaResult {
         gate_name: "Unit tests".into(),
         command: "node --test".into(),
         required: true,
         passed,
+        base_passed: Some(false),
+        excused: !passed,
         exit_code: passed.then_some(0),
         output: output.into(),
+        stored: object(output),
         duration_ms: 12,
     };
+    let report = |commit: &str, passed: bool, reason: &str| NewQaReport {
+        commit: commit.into(),
+        base_commit: "c0".into(),
+        passed,
+        reason: reason.into(),
+        flagged_tests: 2,
+        report: object(reason),
+        report_json: object("{}"),
+    };
     let key = step(&ticket, 5);
-    qa_results::insert(&database, &key, "c1", &[result(false, "killed")])
-        .await
-        .unwrap();
-    qa_results::insert(&database, &key, "c1", &[result(true, "ok\0")])
-        .await
-        .unwrap();
-    qa_results::insert(&database, &step(&ticket, 6), "c2", &[result(true, "ok")])
-        .await
-        .unwrap();
+    for (key, commit, passed, output) in [
+        (&key, "c1", false, "killed"),
+        (&key, "c1", true, "ok\0"),
+        (&step(&ticket, 6), "c2", true, "ok"),
+    ] {
+        let report = report(commit, passed, output);
+        qa_results::record(&database, key, &report, &[result(passed, output)])
+            .await
+            .unwrap();
+    }
     let rows = qa_results::of_workflow(&database, ticket.ledger_id())
         .await
         .unwrap();
@@ -88,5 +102,23 @@ async fn a_second_run_of_qa_replaces_the_first() {
         (rows[0].passed, rows[0].output.as_str(), rows[0].step),
         (true, "ok\u{fffd}", 5)
     );
+    assert_eq!((rows[0].base_passed, rows[0].excused), (Some(false), false));
+    assert_eq!(rows[0].stored, Some(object("ok\0")));
     assert_eq!(rows[1].commit, "c2");
+
+    let reports = qa_results::reports_of_workflow(&database, ticket.ledger_id())
+        .await
+        .unwrap();
+    assert_eq!(reports.len(), 2);
+    assert_eq!(
+        (reports[0].step, reports[0].passed, reports[0].flagged_tests),
+        (5, true, 2)
+    );
+    assert_eq!(reports[0].reason, "ok\u{fffd}");
+    assert_eq!(reports[0].report, object("ok\0"));
+    assert_eq!(reports[0].report_json, object("{}"));
+    assert_eq!(
+        (reports[1].commit.as_str(), reports[1].base_commit.as_str()),
+        ("c2", "c0")
+    );
 }

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod commands;
 mod gates;
 mod inbox;
 mod logs;
+mod notifications;
 mod pull_requests;
 mod transitions;
 mod workflows;

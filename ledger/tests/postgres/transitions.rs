@@ -133,21 +133,26 @@ async fn the_schema_knows_every_state() {
 }
 
 #[tokio::test]
-async fn a_failure_is_shown_and_retries_are_counted() {
+async fn failure_retries_and_an_unapproved_merge_are_shown() {
     let database = ledger().await;
     let mut parked = transition("FL-1", 1, Some(State::Planning), State::Error);
     // NUL is legal in a message and not in Postgres.
     parked.facts.failure = Some(Failure::new("PlanInvalid", "plan", "no\0plan"));
     record_transition(&database, &parked).await.unwrap();
     let row = find(&database, "FL-1").await.unwrap();
+    assert_eq!((row.retries, row.unapproved), (0, false));
     assert_eq!(row.failure.unwrap().message, "no\u{fffd}plan");
-    record_transition(
-        &database,
-        &transition("FL-1", 2, Some(State::Error), State::Planning),
-    )
-    .await
-    .unwrap();
+    let mut retried = transition("FL-1", 2, Some(State::Error), State::Planning);
+    retried.facts.retries = 1;
+    record_transition(&database, &retried).await.unwrap();
     let row = find(&database, "FL-1").await.unwrap();
     assert_eq!(row.key(), ticket("FL-1"));
     assert_eq!((row.failure, row.retries), (None, 1));
+
+    let mut merged = transition("FL-1", 3, Some(State::AwaitingPrApproval), State::Merged);
+    merged.facts.retries = 1;
+    merged.facts.unapproved = true;
+    record_transition(&database, &merged).await.unwrap();
+    let row = find(&database, "FL-1").await.unwrap();
+    assert_eq!((row.retries, row.unapproved), (1, true));
 }

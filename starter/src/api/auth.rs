@@ -22,9 +22,9 @@ const MINIMUM_TOKEN: usize = 16;
 pub enum Role {
     /// Read.
     Viewer,
-    /// Decide.
+    /// Decide, and reopen a closed pull request.
     Approver,
-    /// Start tickets by hand.
+    /// Start tickets by hand, retry, abandon, cancel and extend them.
     Admin,
 }
 

@@ -1,7 +1,8 @@
-//! Answers that are no success.
+//! Answers that are no success, and the reading of bodies, where most of them come from.
 
 use axum::{
     Json,
+    extract::Request,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -14,6 +15,7 @@ use crate::{
         types::{ErrorBody, ErrorMessage},
     },
     text,
+    webhooks::body,
 };
 
 /// Seconds after which a sender may try again when the database is down.
@@ -72,6 +74,11 @@ impl ApiError {
     /// 404.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// 404: the ticket is known, and has nothing of the kind, or not yet.
+    pub fn not_there_yet(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_there_yet", message)
     }
 
     /// 408: the body did not arrive in time.
@@ -175,6 +182,16 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// The request's JSON. What is no JSON is 400; what lacks a field or has one too many is 422.
+pub(super) async fn body_of<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
+    let (parts, content) = request.into_parts();
+    let content = body::read(&parts.headers, content).await?;
+    serde_json::from_slice::<serde::de::IgnoredAny>(&content)
+        .map_err(|error| ApiError::bad_field("", &error.to_string()))?;
+    parse_json(&content)
+        .map_err(|(field, problem)| ApiError::unprocessable(text::bad_field(&field, &problem)))
 }
 
 /// Parses JSON. An error names the field, empty if it is none's fault, and says what is wrong with it.

@@ -4,6 +4,8 @@
 pub mod agent;
 pub mod approvals;
 pub mod auth;
+pub mod commands;
+pub mod document;
 pub mod error;
 pub mod health;
 pub mod types;

@@ -1,10 +1,13 @@
 //! The shapes of requests and answers. Clients written in Rust use these very types.
 
 use sallyport_ledger::{
-    agent_logs::LogRow, approvals::ApprovalRow, decisions::DecisionRow, qa_results::QaResultRow,
-    transitions::TransitionRow, workflows::WorkflowRow,
+    agent_logs::LogRow, approvals::ApprovalRow, commands::CommandRow, decisions::DecisionRow,
+    qa_results::QaResultRow, transitions::TransitionRow, workflows::WorkflowRow,
 };
-use sallyport_workflows::{decision::Verdict, status::TicketStatus};
+use sallyport_workflows::{
+    State, command::Action, decision::Verdict, policy::BudgetRaise, scope::ScopeRequest,
+    status::TicketStatus,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -50,12 +53,27 @@ pub struct WorkflowView {
     pub transitions: Vec<TransitionRow>,
     /// Each request for a decision, in order.
     pub approvals: Vec<ApprovalRow>,
+    /// What the agent asked for at gate SCOPE, in order.
+    #[serde(default)]
+    pub scope_requests: Vec<ScopeAsked>,
     /// Each decision, the refused ones too, in order.
     pub decisions: Vec<DecisionRow>,
+    /// Each command, the refused ones too, in order.
+    #[serde(default)]
+    pub commands: Vec<CommandRow>,
     /// QA's results, in order.
     pub qa_results: Vec<QaResultRow>,
     /// Where Temporal's web UI shows the workflow, if the configuration says where that is.
     pub temporal_url: Option<String>,
+}
+
+/// What the agent asked for, and the request for a decision about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeAsked {
+    /// The request for a decision, one of the approvals; its status says what became of the wish.
+    pub approval_id: Uuid,
+    /// The files and the reason. The agent's words: shown, never acted on.
+    pub request: ScopeRequest,
 }
 
 /// `GET /approvals/pending`.
@@ -114,19 +132,33 @@ pub struct DecisionRequest {
     pub comments: Option<String>,
 }
 
-/// The answer 202 to a decision: no worker judged it in time; it was sent as a signal, and will be judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DecisionPending {
-    /// Always true.
-    pub pending: bool,
-}
-
-/// The body of `POST /workflows/{id}/reopen`.
+/// The body of `POST /workflows/{id}/transition`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ReopenRequest {
+pub struct CommandRequest {
     /// Made once by the client; the same on every retry.
     pub id: Uuid,
+    /// What shall be done. An approver may `reopen`, an admin all of it.
+    pub action: Action,
+    /// Retry: from which state on; nothing means the step that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<State>,
+    /// Retry: what is added to the ticket's budget.
+    #[serde(default, skip_serializing_if = "BudgetRaise::is_nothing")]
+    pub raise: BudgetRaise,
+    /// Extend: by how many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The answer 202 to a decision or a command: no worker judged it in time; it was sent as a signal, and will be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Always true.
+    pub pending: bool,
 }
 
 /// The body of `POST /workflows/start`.

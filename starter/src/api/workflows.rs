@@ -3,32 +3,30 @@
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::StatusCode,
+    response::Response,
 };
 use sallyport_ledger::{
-    approvals, decisions,
+    approvals::{self, ApprovalRow},
+    commands, decisions,
     inbox::{self, NewEvent},
     qa_results, transitions,
     workflows::{self, Filter, WorkflowRow},
 };
-use sallyport_workflows::{ObjectRef, status::TicketStatus, ticket::FLUX_LENS};
+use sallyport_workflows::{ObjectRef, gate::Gate, ticket::FLUX_LENS};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
     api::{
         auth::{Caller, Role},
-        error::ApiError,
-        types::{Acknowledgement, ReopenRequest, StartRequest, WorkflowList, WorkflowView},
+        document,
+        error::{ApiError, body_of},
+        types::{Acknowledgement, ScopeAsked, StartRequest, WorkflowList, WorkflowView},
     },
-    decide,
     state::StarterState,
     text,
-    webhooks::{
-        body,
-        flux_lens::{REQUESTED, is_ticket_id},
-    },
+    webhooks::flux_lens::{REQUESTED, is_ticket_id},
 };
 
 /// The most workflows that one answer lists.
@@ -85,24 +83,53 @@ pub async fn view(
     Path(id): Path<String>,
 ) -> Result<Json<WorkflowView>, ApiError> {
     let workflow = workflows::find(&state.database, &id).await?;
-    let (status, transitions, approvals, decisions, qa_results) = tokio::join!(
+    let (status, transitions, approvals, decisions, commands, qa_results) = tokio::join!(
         state.tickets.status(&workflow.workflow_id),
         transitions::of_workflow(&state.database, workflow.id),
         approvals::of_workflow(&state.database, workflow.id),
         decisions::of_workflow(&state.database, workflow.id),
+        commands::of_workflow(&state.database, workflow.id),
         qa_results::of_workflow(&state.database, workflow.id),
     );
-    let status = status.ok();
+    let (status, approvals) = (status.ok(), approvals?);
     Ok(Json(WorkflowView {
         temporal_url: temporal_url(&state, &workflow),
         live: status.is_some(),
         status,
         transitions: transitions?,
-        approvals: approvals?,
+        scope_requests: scope_requests(&state, &approvals).await,
+        approvals,
         decisions: decisions?,
+        commands: commands?,
         qa_results: qa_results?,
         workflow,
     }))
+}
+
+/// What the agent asked for, as people were asked about it. One that cannot be read is left out: the rest is worth having.
+async fn scope_requests(state: &StarterState, approvals: &[ApprovalRow]) -> Vec<ScopeAsked> {
+    let mut asked = Vec::new();
+    for approval in approvals.iter().filter(|row| row.gate == Gate::Scope) {
+        let content = match state.objects.get(&approval.content).await {
+            Ok(content) => content,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, approval = %approval.id, "cannot read a request for more scope");
+                continue;
+            }
+        };
+        match serde_json::from_slice(&content) {
+            Ok(request) => asked.push(ScopeAsked {
+                approval_id: approval.id,
+                request,
+            }),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, approval = %approval.id, "what is stored is no request for more scope");
+            }
+        }
+    }
+    asked
 }
 
 fn temporal_url(state: &StarterState, workflow: &WorkflowRow) -> Option<String> {
@@ -135,24 +162,9 @@ pub async fn spec(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let workflow = workflows::find(&state.database, &id).await?;
-    let mut response = document(
-        &state,
-        &workflow,
-        workflow.spec.as_ref(),
-        "SPEC",
-        "text/markdown",
-    )
-    .await?;
-    if let Some(revision) = workflow
-        .spec_revision
-        .as_deref()
-        .and_then(|text| HeaderValue::from_str(text).ok())
-    {
-        response
-            .headers_mut()
-            .insert("x-sallyport-revision", revision);
-    }
-    Ok(response)
+    let spec = there(&workflow, workflow.spec.as_ref(), "SPEC")?;
+    let revision = workflow.spec_revision.as_deref();
+    document::stored(&state, spec, document::MARKDOWN, revision).await
 }
 
 /// `GET /workflows/{id}/diff`.
@@ -162,24 +174,10 @@ pub async fn diff(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let workflow = workflows::find(&state.database, &id).await?;
-    let mut response = document(
-        &state,
-        &workflow,
-        workflow.diff.as_ref(),
-        "diff",
-        "text/x-diff",
-    )
-    .await?;
-    let revision = workflow
-        .head_commit
-        .as_deref()
-        .map(sallyport_workflows::revision::pull_request_revision);
-    if let Some(revision) = revision.and_then(|text| HeaderValue::from_str(&text).ok()) {
-        response
-            .headers_mut()
-            .insert("x-sallyport-revision", revision);
-    }
-    Ok(response)
+    let diff = there(&workflow, workflow.diff.as_ref(), "diff")?;
+    let head = workflow.head_commit.as_deref();
+    let revision = head.map(sallyport_workflows::revision::pull_request_revision);
+    document::stored(&state, diff, document::DIFF, revision.as_deref()).await
 }
 
 /// `GET /workflows/{id}/qa-report`.
@@ -189,50 +187,18 @@ pub async fn qa_report(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let workflow = workflows::find(&state.database, &id).await?;
-    document(
-        &state,
-        &workflow,
-        workflow.qa_report.as_ref(),
-        "QA report",
-        "text/markdown",
-    )
-    .await
+    let report = there(&workflow, workflow.qa_report.as_ref(), "QA report")?;
+    document::stored(&state, report, document::MARKDOWN, None).await
 }
 
-/// A stored text, byte for byte.
-async fn document(
-    state: &StarterState,
+fn there<'a>(
     workflow: &WorkflowRow,
-    reference: Option<&ObjectRef>,
+    reference: Option<&'a ObjectRef>,
     what: &str,
-    media_type: &'static str,
-) -> Result<Response, ApiError> {
-    let reference = reference.ok_or_else(|| {
-        ApiError::not_found(text::not_there_yet(what, &workflow.key(), workflow.state))
-    })?;
-    let content = state.objects.get(reference).await?;
-    let media_type = format!("{media_type}; charset=utf-8");
-    // Written by models and agents: whatever shows it must not run it.
-    let headers = [
-        (header::CONTENT_TYPE, media_type.as_str()),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    Ok((headers, content).into_response())
-}
-
-/// `POST /workflows/{id}/reopen`.
-pub async fn reopen(
-    State(state): State<StarterState>,
-    caller: Caller,
-    Path(id): Path<String>,
-    request: axum::extract::Request,
-) -> Result<Json<TicketStatus>, ApiError> {
-    caller.must_be(Role::Approver)?;
-    let wish: ReopenRequest = body_of(request).await?;
-    let workflow = workflows::find(&state.database, &id).await?;
-    decide::reopen(&state, &caller, &workflow.workflow_id, wish.id)
-        .await
-        .map(Json)
+) -> Result<&'a ObjectRef, ApiError> {
+    reference.ok_or_else(|| {
+        ApiError::not_there_yet(text::not_there_yet(what, &workflow.key(), workflow.state))
+    })
 }
 
 /// `POST /workflows/start`: files an event as if the ticket system had sent it.
@@ -285,16 +251,4 @@ pub async fn start(
             duplicate: accepted.duplicate,
         }),
     ))
-}
-
-/// The request's JSON. What is no JSON is 400; what lacks a field or has one too many is 422.
-pub(super) async fn body_of<T: serde::de::DeserializeOwned>(
-    request: axum::extract::Request,
-) -> Result<T, ApiError> {
-    let (parts, content) = request.into_parts();
-    let content = body::read(&parts.headers, content).await?;
-    serde_json::from_slice::<serde::de::IgnoredAny>(&content)
-        .map_err(|error| ApiError::bad_field("", &error.to_string()))?;
-    super::error::parse_json(&content)
-        .map_err(|(field, problem)| ApiError::unprocessable(text::bad_field(&field, &problem)))
 }

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::{ADMIN, APPROVER, VIEWER, answer, message, starter};
 
-const READING: [&str; 8] = [
+const READING: [&str; 10] = [
     "/workflows",
     "/workflows/FL-1",
     "/workflows/FL-1/spec",
@@ -13,6 +13,8 @@ const READING: [&str; 8] = [
     "/agent/logs/FL-1",
     "/agent/status/FL-1",
     "/approvals/pending",
+    "/approvals/x/content",
+    "/approvals/x/changes",
 ];
 
 #[tokio::test]
@@ -20,7 +22,7 @@ async fn every_route_of_the_api_needs_a_known_token() {
     let starter = starter().await;
     let writing = [
         "/workflows/start",
-        "/workflows/FL-1/reopen",
+        "/workflows/FL-1/transition",
         "/approvals/x/decision",
     ];
     for path in READING {
@@ -58,7 +60,7 @@ async fn a_viewer_reads_and_does_no_more() {
         StatusCode::OK
     );
     let decision = format!("/approvals/{}/decision", Uuid::nil());
-    for path in [decision.as_str(), "/workflows/FL-1/reopen"] {
+    for path in [decision.as_str(), "/workflows/FL-1/transition"] {
         let (status, said) = answer(starter.post(path, VIEWER, &json!({}))).await;
         assert_eq!(status, StatusCode::FORBIDDEN);
         assert_eq!(
@@ -67,6 +69,13 @@ async fn a_viewer_reads_and_does_no_more() {
         );
         let (status, _) = answer(starter.post(path, APPROVER, &json!({}))).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+    }
+    for path in READING {
+        let (status, _) = answer(starter.get(path, VIEWER)).await;
+        assert!(
+            matches!(status, StatusCode::OK | StatusCode::NOT_FOUND),
+            "{path}"
+        );
     }
     let start = json!({"ticket_id": "FL-1"});
     assert_eq!(
@@ -84,6 +93,86 @@ async fn a_viewer_reads_and_does_no_more() {
 }
 
 #[tokio::test]
+async fn an_approver_reopens_and_an_admin_does_all_else() {
+    let starter = starter().await;
+    let path = "/workflows/FL-1/transition";
+    for action in ["retry", "abandon", "cancel", "extend", "reopen"] {
+        let mut wish = json!({"id": Uuid::from_u128(1), "action": action});
+        if action == "extend" {
+            wish["seconds"] = json!(60);
+        }
+        assert_eq!(
+            answer(starter.post(path, VIEWER, &wish)).await.0,
+            StatusCode::FORBIDDEN
+        );
+        let (status, said) = answer(starter.post(path, APPROVER, &wish)).await;
+        // Whoever may do it is told that there is no such ticket.
+        if action == "reopen" {
+            assert_eq!(status, StatusCode::NOT_FOUND, "{said}");
+        } else {
+            assert_eq!(status, StatusCode::FORBIDDEN, "{said}");
+            assert!(message(&said).contains("this needs admin"), "{said}");
+        }
+        assert_eq!(
+            answer(starter.post(path, ADMIN, &wish)).await.0,
+            StatusCode::NOT_FOUND
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_command_is_refused_with_what_is_wrong() {
+    let starter = starter().await;
+    let path = "/workflows/FL-1/transition";
+    let id = Uuid::from_u128(1);
+    for (wish, word) in [
+        (json!({"action": "retry"}), "`id`"),
+        (json!({"id": id}), "`action`"),
+        (json!({"id": id, "action": "explode"}), "`action`"),
+        (
+            json!({"id": id, "action": "retry", "from": "NOWHERE"}),
+            "`from`",
+        ),
+        (
+            json!({"id": id, "action": "retry", "raise": {"repair": 1}}),
+            "repair",
+        ),
+        (
+            json!({"id": id, "action": "retry", "raise": {"repairs": -1}}),
+            "`raise.repairs`",
+        ),
+        (
+            json!({"id": id, "action": "retry", "by": "other@example.com"}),
+            "by",
+        ),
+        (json!({"id": id, "action": "extend"}), "`seconds`"),
+        (
+            json!({"id": id, "action": "extend", "seconds": 0}),
+            "`seconds`",
+        ),
+        (
+            json!({"id": id, "action": "cancel", "seconds": 5}),
+            "`seconds`",
+        ),
+        (
+            json!({"id": id, "action": "abandon", "from": "PLANNING"}),
+            "`from`",
+        ),
+        (
+            json!({"id": id, "action": "cancel", "reason": "x".repeat(2049)}),
+            "reason",
+        ),
+    ] {
+        let (status, said) = answer(starter.post(path, ADMIN, &wish)).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wish}: {said}");
+        assert!(message(&said).contains(word), "{wish}: {said}");
+    }
+    let broken = starter.http.post(format!("{}{path}", starter.base));
+    let broken = broken.bearer_auth(ADMIN).body("{");
+    assert_eq!(answer(broken).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn unknown_things_are_404() {
     let starter = starter().await;
     for path in READING.iter().filter(|path| path.contains("FL-1")) {
@@ -98,6 +187,12 @@ async fn unknown_things_are_404() {
             answer(starter.post(&path, APPROVER, &body)).await.0,
             StatusCode::NOT_FOUND
         );
+        for what in ["content", "changes"] {
+            let path = format!("/approvals/{id}/{what}");
+            let (status, said) = answer(starter.get(&path, VIEWER)).await;
+            assert_eq!(status, StatusCode::NOT_FOUND);
+            assert!(message(&said).contains(&id), "{said}");
+        }
     }
     assert_eq!(
         answer(starter.get("/nowhere", VIEWER)).await.0,

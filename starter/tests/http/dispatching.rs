@@ -1,7 +1,6 @@
 use reqwest::StatusCode;
 use sallyport_ledger::{
     LedgerError,
-    approvals::open_gate,
     decisions::{self, Origin},
     transitions::record_transition,
     workflows::find,
@@ -12,27 +11,19 @@ use sallyport_workflows::{
     ObjectRef, State,
     activities::{OpenGateRequest, TicketFacts, TransitionRecord},
     gate::Gate,
+    policy::GatePolicy,
     ticket::{FLUX_LENS, Priority, TicketKey},
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{ADMIN, APPROVER, Starter, answer, event, message, starter, starter_at};
+use crate::{ADMIN, APPROVER, Starter, answer, event, message, open_gate, starter, starter_at};
 
 async fn all_due(starter: &Starter) {
     sqlx::query("UPDATE inbox SET next_attempt_at = now()")
         .execute(starter.database.pool())
         .await
         .unwrap();
-}
-
-/// Works the inbox off; returns how many events there were.
-async fn dispatch_all(starter: &Starter) -> usize {
-    let mut count = 0;
-    while dispatch_next(&starter.state).await.unwrap() {
-        count += 1;
-    }
-    count
 }
 
 async fn statuses(starter: &Starter) -> Vec<String> {
@@ -45,7 +36,7 @@ async fn statuses(starter: &Starter) -> Vec<String> {
 }
 
 /// What the worker would write down.
-async fn enter(starter: &Starter, key: &TicketKey, sequence: u64, to: State) {
+pub async fn enter(starter: &Starter, key: &TicketKey, sequence: u64, to: State) {
     let record = TransitionRecord {
         ticket: key.clone(),
         sequence,
@@ -89,7 +80,7 @@ async fn an_unknown_project_fails_with_what_to_do() {
     let mut body = event("ticket.created", "FL-1");
     body["ticket"]["project"] = json!("OTHER");
     starter.deliver("d1", &body).await;
-    dispatch_all(&starter).await;
+    starter.dispatch_all().await;
     let (_, status, note) = starter.inbox().await.remove(0);
     assert_eq!(status, "failed");
     assert!(note.unwrap().contains("project = \"OTHER\""));
@@ -110,7 +101,7 @@ async fn a_ticket_is_started_once_however_often_it_is_told() {
     starter
         .deliver("d3", &event("ticket.updated", "ONCE-1"))
         .await;
-    assert_eq!(dispatch_all(&starter).await, 3);
+    assert_eq!(starter.dispatch_all().await, 3);
     assert_eq!(
         statuses(&starter).await,
         ["dispatched", "ignored", "ignored"]
@@ -136,7 +127,7 @@ async fn an_event_whose_dispatcher_died_is_taken_up_again() {
     starter
         .deliver("d1", &event("ticket.created", "DIED-1"))
         .await;
-    dispatch_all(&starter).await;
+    starter.dispatch_all().await;
     // As if the starter had been killed between the workflow's start and its note about it.
     sqlx::query("UPDATE inbox SET status = 'pending', finished_at = NULL")
         .execute(starter.database.pool())
@@ -149,7 +140,7 @@ async fn an_event_whose_dispatcher_died_is_taken_up_again() {
         State::Planning,
     )
     .await;
-    assert_eq!(dispatch_all(&starter).await, 1);
+    assert_eq!(starter.dispatch_all().await, 1);
     assert_eq!(statuses(&starter).await, ["dispatched"]);
     assert_eq!(
         find(&starter.database, "DIED-1").await.unwrap().state,
@@ -164,12 +155,12 @@ async fn only_what_has_ended_is_begun_again() {
     starter
         .deliver("d1", &event("ticket.created", "AGAIN-1"))
         .await;
-    dispatch_all(&starter).await;
+    starter.dispatch_all().await;
     enter(&starter, &first, 1, State::Planning).await;
     starter
         .deliver("d2", &event("ticket.reopened", "AGAIN-1"))
         .await;
-    dispatch_all(&starter).await;
+    starter.dispatch_all().await;
     enter(&starter, &first, 2, State::SpecRejected).await;
     starter
         .deliver("d3", &event("ticket.created", "AGAIN-1"))
@@ -177,7 +168,7 @@ async fn only_what_has_ended_is_begun_again() {
     starter
         .deliver("d4", &event("ticket.reopened", "AGAIN-1"))
         .await;
-    dispatch_all(&starter).await;
+    starter.dispatch_all().await;
     assert_eq!(
         statuses(&starter).await,
         ["dispatched", "ignored", "ignored", "dispatched"]
@@ -204,7 +195,7 @@ async fn an_admin_starts_a_ticket_by_hand() {
             .0,
         StatusCode::ACCEPTED
     );
-    dispatch_all(&starter).await;
+    starter.dispatch_all().await;
     assert_eq!(statuses(&starter).await, ["dispatched"]);
     assert_eq!(
         find(&starter.database, "HAND-1")
@@ -223,14 +214,12 @@ async fn gate(starter: &Starter, ticket: &TicketKey) -> Uuid {
         gate: Gate::Spec,
         revision: "a".repeat(64),
         content: ObjectRef::of(b"spec"),
-        approvals_needed: 1,
+        policy: GatePolicy::seconds(60),
+        reporter: "reporter@example.com".into(),
         opened_at: chrono::Utc::now(),
-        timeout_seconds: 60,
+        base_change: None,
     };
-    open_gate(&starter.database, &request)
-        .await
-        .unwrap()
-        .approval_id
+    open_gate(starter, &request).await
 }
 
 #[tokio::test]
@@ -239,7 +228,7 @@ async fn without_a_worker_a_decision_is_left_as_a_signal() {
     starter
         .deliver("d1", &event("ticket.created", "LEFT-1"))
         .await;
-    dispatch_all(&starter).await;
+    starter.dispatch_all().await;
     let approval = gate(&starter, &TicketKey::first(FLUX_LENS, "LEFT-1")).await;
     let decision = json!({"id": Uuid::from_u128(1), "revision": "aaaaaaaa", "decision": "APPROVE"});
     let path = format!("/approvals/{approval}/decision");

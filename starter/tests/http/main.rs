@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod commanding;
 mod dispatching;
 mod reading;
 mod webhook;
+#[expect(dead_code, reason = "the macro makes a constant for each activity")]
+mod worker;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -13,22 +16,26 @@ use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use sallyport_ledger::{
     Database, Objects,
+    approvals::{self, Opening},
     config::{DatabaseConfig, DecisionsConfig, FluxLensConfig, ObjectsConfig, RepositoryConfig},
+    notifications::Notice,
 };
 use sallyport_starter::{
     StarterConfig, StarterParts, StarterState, api::auth::Role, config::TokenConfig,
-    server::router, temporal::Tickets,
+    dispatcher::dispatch_next, server::router, temporal::Tickets,
 };
 use sallyport_test_support::postgres::Postgres;
-use sallyport_workflows::policy::InstallationPolicy;
+use sallyport_workflows::{activities::OpenGateRequest, policy::InstallationPolicy};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 const SECRET: &str = "It's a Secret to Everybody";
 const VIEWER: &str = "the-viewers-token";
 const APPROVER: &str = "the-approvers-token";
 const ADMIN: &str = "the-admins-token";
+const DECISION_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// A starter that answers requests. Its dispatcher runs only where a test runs it.
 struct Starter {
@@ -85,7 +92,7 @@ async fn starter_at(temporal: &str) -> Starter {
             base_branch: None,
         }],
         decisions: DecisionsConfig {
-            key: Some("0123456789abcdef0123456789abcdef".into()),
+            key: Some(DECISION_KEY.into()),
             key_file: None,
             accept_unproven: false,
         },
@@ -130,6 +137,15 @@ impl Starter {
             .header("x-fluxlens-delivery", delivery)
             .header("x-fluxlens-signature", signature(body.as_bytes()))
             .body(body.to_owned())
+    }
+
+    /// Works the inbox off; returns how many events there were.
+    async fn dispatch_all(&self) -> usize {
+        let mut count = 0;
+        while dispatch_next(&self.state).await.unwrap() {
+            count += 1;
+        }
+        count
     }
 
     /// Sends a webhook that must be taken.
@@ -177,4 +193,22 @@ fn event(name: &str, ticket: &str) -> Value {
             "reporter": "reporter@example.com",
         },
     })
+}
+
+/// Puts a gate on record that closes by itself after its time on the clock.
+async fn open_gate(starter: &Starter, request: &OpenGateRequest) -> Uuid {
+    let seconds = request.policy.timeout_seconds;
+    let notice = Notice {
+        key: "gate".to_owned(),
+        subject: "A gate asks".to_owned(),
+        body: "Please decide.".to_owned(),
+    };
+    let opening = Opening {
+        request,
+        deadline: request.opened_at + std::time::Duration::from_secs(seconds),
+        reminders: &[],
+        notice: &notice,
+    };
+    let opened = approvals::open_gate(&starter.database, &opening).await;
+    opened.unwrap().approval_id
 }

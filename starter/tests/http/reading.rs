@@ -2,23 +2,25 @@ use chrono::Utc;
 use reqwest::StatusCode;
 use sallyport_ledger::{
     agent_logs::{self, LogLevel, NewLogLine},
-    approvals::open_gate,
     transitions::record_transition,
 };
 use sallyport_starter::api::types::{
-    AgentStatus, AgentStatusName, LogPage, PendingApprovals, WorkflowList, WorkflowView,
+    AgentStatus, AgentStatusName, LogPage, PendingApprovals, ScopeAsked, WorkflowList, WorkflowView,
 };
 use sallyport_workflows::{
     State,
     activities::{OpenGateRequest, StepKey, TicketFacts, TransitionRecord},
-    gate::Gate,
+    gate::{BaseChange, Gate},
+    policy::GatePolicy,
+    revision::scope_revision,
+    scope::ScopeRequest,
     spec::SpecRef,
     ticket::{FLUX_LENS, TicketKey},
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{APPROVER, Starter, VIEWER, answer, message, starter};
+use crate::{APPROVER, Starter, VIEWER, answer, message, open_gate, starter};
 
 const SPEC: &str = "# SPEC\n\n<script>alert(1)</script>\n";
 
@@ -54,12 +56,36 @@ async fn at_gate_one(starter: &Starter) -> TicketKey {
         gate: Gate::Spec,
         revision: "abcdef0123".repeat(6),
         content: text,
-        approvals_needed: 1,
+        policy: GatePolicy::seconds(3600),
+        reporter: "reporter@example.com".into(),
         opened_at: Utc::now(),
-        timeout_seconds: 3600,
+        base_change: None,
     };
-    open_gate(&starter.database, &request).await.unwrap();
+    open_gate(starter, &request).await;
     ticket
+}
+
+/// The same ticket, after the agent asked for one file more.
+async fn at_the_scope_gate(starter: &Starter) -> (ScopeRequest, OpenGateRequest) {
+    let ticket = at_gate_one(starter).await;
+    let wish = ScopeRequest {
+        paths: vec!["src/units.js".to_owned().try_into().unwrap()],
+        reason: "The units are in this file".into(),
+    };
+    let content = serde_json::to_string(&wish).unwrap();
+    let request = OpenGateRequest {
+        approval_id: ticket.child_id("approval", 2),
+        ticket,
+        gate: Gate::Scope,
+        revision: scope_revision(&["src/units.js".to_owned()], &wish.reason),
+        content: starter.objects.put(content).await.unwrap(),
+        policy: GatePolicy::seconds(3600),
+        reporter: "reporter@example.com".into(),
+        opened_at: Utc::now(),
+        base_change: None,
+    };
+    open_gate(starter, &request).await;
+    (wish, request)
 }
 
 #[tokio::test]
@@ -130,11 +156,121 @@ async fn texts_come_byte_for_byte_and_never_as_a_page() {
     for (path, what) in [("diff", "diff"), ("qa-report", "QA report")] {
         let (status, said) = answer(starter.get(&format!("/workflows/FL-1/{path}"), VIEWER)).await;
         assert_eq!(status, StatusCode::NOT_FOUND);
+        assert_eq!(said["error"]["code"], "not_there_yet");
         assert!(
             message(&said).contains(&format!("has no {what} yet")),
             "{said}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_a_gate_asks_about_comes_byte_for_byte() {
+    let starter = starter().await;
+    let (wish, asked) = at_the_scope_gate(&starter).await;
+    let spec = asked.ticket.child_id("approval", 1);
+    let response = starter
+        .get(&format!("/approvals/{spec}/content"), VIEWER)
+        .send()
+        .await
+        .unwrap();
+    let headers = response.headers().clone();
+    assert_eq!(headers["content-type"], "text/markdown; charset=utf-8");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+    assert_eq!(
+        headers["x-sallyport-revision"],
+        "abcdef0123".repeat(6).as_str()
+    );
+    assert_eq!(response.text().await.unwrap(), SPEC);
+
+    let path = format!("/approvals/{}/content", asked.approval_id);
+    let response = starter.get(&path, VIEWER).send().await.unwrap();
+    let headers = response.headers().clone();
+    assert_eq!(headers["content-type"], "application/json; charset=utf-8");
+    assert_eq!(headers["x-sallyport-revision"], asked.revision.as_str());
+    assert_eq!(response.json::<ScopeRequest>().await.unwrap(), wish);
+
+    let response = starter.get("/workflows/FL-1", VIEWER).send().await.unwrap();
+    let view: WorkflowView = response.json().await.unwrap();
+    let expected = ScopeAsked {
+        approval_id: asked.approval_id,
+        request: wish,
+    };
+    assert_eq!(view.scope_requests, [expected]);
+}
+
+#[tokio::test]
+async fn what_waits_is_filtered_by_person() {
+    let starter = starter().await;
+    let ticket = at_gate_one(&starter).await;
+    let approvers = vec!["ann@example.com".to_owned()];
+    let request = OpenGateRequest {
+        approval_id: ticket.child_id("approval", 2),
+        ticket,
+        gate: Gate::Pr,
+        revision: "0123abcdef".repeat(6),
+        content: starter.objects.put("diff").await.unwrap(),
+        policy: GatePolicy {
+            approvers,
+            ..GatePolicy::seconds(3600)
+        },
+        reporter: "reporter@example.com".into(),
+        opened_at: Utc::now(),
+        base_change: None,
+    };
+    open_gate(&starter, &request).await;
+    for (query, expected) in [
+        ("", 2),
+        ("?assignee=", 2),
+        ("?assignee=Ann@example.com", 2),
+        // The other gate names nobody, so it is everybody's.
+        ("?assignee=bob@example.com", 1),
+    ] {
+        let path = format!("/approvals/pending{query}");
+        let response = starter.get(&path, VIEWER).send().await.unwrap();
+        let pending: PendingApprovals = response.json().await.unwrap();
+        assert_eq!(pending.approvals.len(), expected, "{query}");
+    }
+    let (status, _) = answer(starter.get("/approvals/pending?who=ann", VIEWER)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_gate_that_asks_again_shows_what_changed() {
+    const DIFF: &str = "diff --git a/src/list.js b/src/list.js\n";
+    let starter = starter().await;
+    let ticket = at_gate_one(&starter).await;
+    let first = ticket.child_id("approval", 1);
+    let path = format!("/approvals/{first}/changes");
+    let (status, said) = answer(starter.get(&path, VIEWER)).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(said["error"]["code"], "not_there_yet");
+
+    let request = OpenGateRequest {
+        approval_id: ticket.child_id("approval", 2),
+        ticket,
+        gate: Gate::Spec,
+        revision: "0123abcdef".repeat(6),
+        content: starter.objects.put(SPEC).await.unwrap(),
+        policy: GatePolicy::seconds(3600),
+        reporter: "reporter@example.com".into(),
+        opened_at: Utc::now(),
+        base_change: Some(BaseChange {
+            from: "b".repeat(40),
+            to: "c".repeat(40),
+            files: 1,
+            first: "src/list.js".into(),
+            diff: starter.objects.put(DIFF).await.unwrap(),
+        }),
+    };
+    open_gate(&starter, &request).await;
+    let path = format!("/approvals/{}/changes", request.approval_id);
+    let response = starter.get(&path, VIEWER).send().await.unwrap();
+    let headers = response.headers().clone();
+    assert_eq!(headers["content-type"], "text/x-diff; charset=utf-8");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+    assert_eq!(headers["x-sallyport-revision"], request.revision.as_str());
+    assert_eq!(response.text().await.unwrap(), DIFF);
 }
 
 #[tokio::test]
@@ -184,7 +320,9 @@ async fn a_decision_that_nobody_takes_is_not_taken_for_made() {
     let (status, said) = answer(starter.post(&path, APPROVER, &revise)).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(message(&said).contains("comments"), "{said}");
-    let reopen = json!({"id": Uuid::from_u128(2)});
-    let (status, _) = answer(starter.post("/workflows/FL-1/reopen", APPROVER, &reopen)).await;
+    let reopen = json!({"id": Uuid::from_u128(2), "action": "reopen"});
+    let path = "/workflows/FL-1/transition";
+    let (status, said) = answer(starter.post(path, APPROVER, &reopen)).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(said["error"]["code"], "nobody_answers");
 }

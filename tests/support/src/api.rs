@@ -132,6 +132,26 @@ impl Api {
         Ok(view["status"]["open_gate"].clone())
     }
 
+    /// Waits until `gate` is open under another request than `asked`, and answers it.
+    ///
+    /// # Errors
+    /// If it never opens.
+    pub async fn until_other_gate(
+        &self,
+        id: &str,
+        gate: &str,
+        asked: &str,
+    ) -> anyhow::Result<Value> {
+        let what = format!("gate {gate} of {id} asks again");
+        let view = self
+            .until(id, &what, |view| {
+                let open = &view["status"]["open_gate"];
+                open["gate"] == gate && open["approval_id"] != asked
+            })
+            .await?;
+        Ok(view["status"]["open_gate"].clone())
+    }
+
     /// Decides about exactly what the open gate asks.
     ///
     /// # Errors

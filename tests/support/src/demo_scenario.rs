@@ -93,10 +93,19 @@ fn demo_plan() -> serde_json::Value {
             "`node --test` fails before the change and passes after it.",
             "The new test fails without the change to src/parse.js.",
         ],
-        "checklist": [
-            "`parseDuration(\"250ms\")` is 250 and `parseDuration(\"1m 1ms\")` is 60001.",
-            "Durations without milliseconds are read as before.",
-            "formatDuration and the table of units are unchanged.",
+        "criteria": [
+            {
+                "text": "`parseDuration(\"250ms\")` is 250 and `parseDuration(\"1m 1ms\")` is 60001.",
+                "check": "Unit tests",
+            },
+            {
+                "text": "Durations without milliseconds are read as before.",
+                "check": "Unit tests",
+            },
+            {
+                "text": "formatDuration and the table of units are unchanged.",
+                "check": "review",
+            },
         ],
         "risks": ["None known: no text that was read before is read differently now."],
         "confidence": 0.96,

@@ -9,6 +9,7 @@ pub mod child;
 pub mod demo_repository;
 pub mod demo_scenario;
 pub mod flux_lens;
+pub mod full_story;
 pub mod installation;
 pub mod postgres;
 pub mod scripted_model;

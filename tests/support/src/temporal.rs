@@ -37,10 +37,23 @@ impl TemporalServer {
     /// The server of this test process, started by the first who asks. It can skip time, one workflow at a time.
     pub fn shared() -> &'static Self {
         static SERVER: OnceLock<TemporalServer> = OnceLock::new();
-        SERVER.get_or_init(|| Self::start().expect("Temporal's dev server starts"))
+        SERVER.get_or_init(|| Self::start(&[]).expect("Temporal's dev server starts"))
     }
 
-    fn start() -> anyhow::Result<Self> {
+    /// A server of one's own, for tests whose worker must not serve the others.
+    pub fn own() -> anyhow::Result<Self> {
+        Self::start(&[])
+    }
+
+    /// A server that suggests to continue as new after so many events of history.
+    pub fn that_suggests_renewal_after(events: u32) -> anyhow::Result<Self> {
+        Self::start(&[
+            "--dynamic-config-value",
+            &format!("limit.historyCount.suggestContinueAsNew={events}"),
+        ])
+    }
+
+    fn start(more: &[&str]) -> anyhow::Result<Self> {
         let tools = TestTools::load()?;
         let logs = tempfile::tempdir().context("cannot make a folder for Temporal's log")?;
         let log = logs.path().join("temporal.log");
@@ -64,13 +77,16 @@ impl TemporalServer {
             "--dynamic-config-value",
             "frontend.WorkflowTimeSkippingEnabled=true",
         ]);
+        command.args(more);
         for attribute in [
-            "SallyportState",
-            "SallyportSource",
-            "SallyportTicket",
-            "SallyportRepository",
+            "SallyportState=Keyword",
+            "SallyportSource=Keyword",
+            "SallyportTicket=Keyword",
+            "SallyportRepository=Keyword",
+            "SallyportAssignee=KeywordList",
+            "SallyportWaitingSince=Datetime",
         ] {
-            command.args(["--search-attribute", &format!("{attribute}=Keyword")]);
+            command.args(["--search-attribute", attribute]);
         }
         let mut child = spawn(command, &Output::Log(log.clone()))?;
         let started = Instant::now();

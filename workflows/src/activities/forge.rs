@@ -40,6 +40,8 @@ pub struct PublishBranch {
     pub commit: String,
     /// The approved SPEC: the scope is checked once more before the push.
     pub spec: SpecRef,
+    /// The requests for more scope that were granted, stored.
+    pub grants: Vec<ObjectRef>,
     /// The policy that it was approved with.
     pub policy: ObjectRef,
 }
@@ -61,6 +63,8 @@ pub struct OpenPullRequest {
     pub spec: SpecRef,
     /// Who approved it.
     pub spec_approved_by: String,
+    /// The requests for more scope that were granted, stored.
+    pub grants: Vec<ObjectRef>,
     /// The agent's last words about it.
     pub agent_summary: String,
     /// The result of each QA gate.

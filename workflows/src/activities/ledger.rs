@@ -15,9 +15,11 @@ use uuid::Uuid;
 use super::Timing;
 use crate::{
     ObjectRef, State,
-    decision::{Decision, DecisionRecord, Reopening},
+    command::{Command, CommandRecord},
+    decision::{Decision, DecisionRecord},
     failure::Failure,
-    gate::{Gate, OpenGate},
+    gate::{BaseChange, Gate, OpenGate},
+    policy::{BudgetRaise, GatePolicy},
     pull_request::PullRequest,
     spec::SpecRef,
     ticket::{TicketKey, TicketSummary},
@@ -30,8 +32,12 @@ pub const RECORD_TRANSITION: Timing = Timing::seconds(30).for_ever();
 pub const OPEN_GATE: Timing = Timing::seconds(30).for_ever();
 /// `admit_decision`.
 pub const ADMIT_DECISION: Timing = Timing::seconds(30).for_ever();
-/// `admit_reopening`.
-pub const ADMIT_REOPENING: Timing = Timing::seconds(30).for_ever();
+/// `admit_command`.
+pub const ADMIT_COMMAND: Timing = Timing::seconds(30).for_ever();
+/// `record_command`.
+pub const RECORD_COMMAND: Timing = Timing::seconds(30).for_ever();
+/// `remind`: a reminder that cannot be written down must not keep a gate from closing, so five tries.
+pub const REMIND: Timing = Timing::seconds(30).attempts(5);
 /// `record_decision`.
 pub const RECORD_DECISION: Timing = Timing::seconds(30).for_ever();
 /// `close_gate`.
@@ -82,6 +88,12 @@ pub struct TicketFacts {
     pub pull_request: Option<PullRequest>,
     /// Why the ticket is parked or was given up.
     pub failure: Option<Failure>,
+    /// Whether it was merged without the approval that the policy asks for.
+    #[serde(default)]
+    pub unapproved: bool,
+    /// How often the ticket was taken out of ERROR or QA_FAILED again.
+    #[serde(default)]
+    pub retries: u32,
     /// What the models cost so far.
     pub usage: Usage,
 }
@@ -99,12 +111,15 @@ pub struct OpenGateRequest {
     pub revision: String,
     /// What to read before deciding.
     pub content: ObjectRef,
-    /// How many distinct people must approve.
-    pub approvals_needed: u32,
+    /// How it is decided.
+    pub policy: GatePolicy,
+    /// Who filed the ticket: asked for where the policy does not let this person approve.
+    pub reporter: String,
     /// When it opens: the workflow's time.
     pub opened_at: DateTime<Utc>,
-    /// Seconds until silence closes it.
-    pub timeout_seconds: u64,
+    /// What changed on the base branch, where that is why the gate asks again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_change: Option<BaseChange>,
 }
 
 /// A decision to look at before it may count.
@@ -116,23 +131,23 @@ pub struct AdmitDecision {
     pub decision: Decision,
 }
 
-/// A wish to reopen a pull request, to be looked at before it may count.
+/// A command to look at before it may count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AdmitReopening {
+pub struct AdmitCommand {
     /// Which ticket.
     pub ticket: TicketKey,
-    /// The wish.
-    pub reopening: Reopening,
+    /// The command, with its id.
+    pub command: Command,
 }
 
-/// What was found out about a decision.
+/// What was found out about a decision or a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admission {
     /// Whether its proof is there and right.
     pub proven: bool,
     /// Why it may not count, whatever the gate says: a forged proof.
     pub refused: Option<String>,
-    /// The comments, stored.
+    /// A decision's comments, stored.
     pub comments: Option<ObjectRef>,
 }
 
@@ -147,6 +162,47 @@ pub struct RecordDecision {
     pub record: DecisionRecord,
     /// The comments, stored.
     pub comments: Option<ObjectRef>,
+}
+
+/// A command to put on record. The command's id is the idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordCommand {
+    /// Which ticket.
+    pub ticket: TicketKey,
+    /// The command and what became of it.
+    pub record: CommandRecord,
+    /// RETRY: from which state on it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<State>,
+    /// RETRY: what was to be added to the budget.
+    #[serde(default, skip_serializing_if = "BudgetRaise::is_nothing")]
+    pub raise: BudgetRaise,
+    /// EXTEND: by how many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// EXTEND: the open gate's request, and until when it waits now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extended: Option<ExtendedGate>,
+}
+
+/// A gate that got more time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtendedGate {
+    /// The request's id.
+    pub approval_id: Uuid,
+    /// When silence closes it now.
+    pub deadline: DateTime<Utc>,
+}
+
+/// A reminder about an open gate. The request's id and the time planned are the idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remind {
+    /// Which ticket.
+    pub ticket: TicketKey,
+    /// The gate, with the people whom it names.
+    pub gate: OpenGate,
+    /// For when the reminder was planned.
+    pub planned_at: DateTime<Utc>,
 }
 
 /// How a gate closed.
@@ -204,7 +260,8 @@ impl LedgerActivities {
         unimplemented!()
     }
 
-    /// Computes the gate's deadline and puts the request on record.
+    /// Computes the gate's deadline and reminders, in business hours where the policy says so, puts the request on record
+    /// and writes down who is to be told. Final errors: [`crate::failure::kind::POLICY_INVALID`], a calendar that never opens.
     #[activity(name = "open_gate")]
     pub fn open_gate(request: OpenGateRequest) -> Result<OpenGate, ActivityError> {
         unimplemented!()
@@ -216,9 +273,21 @@ impl LedgerActivities {
         unimplemented!()
     }
 
-    /// Checks the proof of a wish to reopen.
-    #[activity(name = "admit_reopening")]
-    pub fn admit_reopening(input: AdmitReopening) -> Result<Admission, ActivityError> {
+    /// Checks a command's proof.
+    #[activity(name = "admit_command")]
+    pub fn admit_command(input: AdmitCommand) -> Result<Admission, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Puts a command on record, accepted or refused, and moves the deadline of a gate that was extended.
+    #[activity(name = "record_command")]
+    pub fn record_command(input: RecordCommand) -> Result<(), ActivityError> {
+        unimplemented!()
+    }
+
+    /// Writes down who is to be reminded of an open gate.
+    #[activity(name = "remind")]
+    pub fn remind(input: Remind) -> Result<(), ActivityError> {
         unimplemented!()
     }
 

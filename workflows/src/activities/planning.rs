@@ -12,6 +12,7 @@ use temporalio_sdk::activities::ActivityError;
 use super::{StepKey, Timing};
 use crate::{
     ObjectRef,
+    gate::BaseChange,
     policy::InstallationPolicy,
     spec::SpecRef,
     ticket::{TicketKey, TicketSummary},
@@ -20,6 +21,8 @@ use crate::{
 
 /// `load_policy`: fetches the repository, so five minutes.
 pub const LOAD_POLICY: Timing = Timing::seconds(300);
+/// `check_base`: fetches the repository, so five minutes.
+pub const CHECK_BASE: Timing = Timing::seconds(300);
 /// `plan`: a model's answer may take minutes; heartbeats tell that it is still coming.
 pub const PLAN: Timing = Timing::seconds(15 * 60).heartbeat(30);
 
@@ -43,6 +46,46 @@ pub struct PinnedPolicy {
     pub base_commit: String,
     /// Installation's and repository's policy as JSON, stored.
     pub policy: ObjectRef,
+    /// What the ticket runs under from now on: the installation's policy as the repository made it stricter.
+    pub effective: InstallationPolicy,
+}
+
+/// What `check_base` needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckBase {
+    /// Which ticket.
+    pub ticket: TicketKey,
+    /// The repository.
+    pub repository_url: String,
+    /// The approved SPEC.
+    pub spec: SpecRef,
+    /// The policy that it was approved with.
+    pub policy: ObjectRef,
+    /// The branch that the pull request will ask to be merged into.
+    pub base_branch: String,
+    /// The installation's part of the policy.
+    pub installation: InstallationPolicy,
+}
+
+/// Whether the base branch is still as the SPEC assumes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum BaseCheck {
+    /// No file in scope changed.
+    Unchanged,
+    /// Files in scope changed: the same SPEC must be approved again, against the branch's present head.
+    Changed(Box<ChangedBase>),
+}
+
+/// The same SPEC on a base branch that moved on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedBase {
+    /// The same text with the new base commit, and so with a new revision.
+    pub spec: SpecRef,
+    /// Base commit and policy at the branch's present head.
+    pub pinned: PinnedPolicy,
+    /// What changed.
+    pub change: BaseChange,
 }
 
 /// An earlier SPEC of the same ticket and what a person wanted changed.
@@ -93,9 +136,18 @@ impl PlanningActivities {
         unimplemented!()
     }
 
+    /// Checks the SPEC's stored bytes against its revision, fetches the repository and compares the files in scope at the
+    /// base branch's head with the SPEC's base commit. A read: run again it may find a newer head. Final errors:
+    /// [`crate::failure::kind::SPEC_CHANGED`], [`crate::failure::kind::POLICY_INVALID`],
+    /// [`crate::failure::kind::REPOSITORY_UNAVAILABLE`].
+    #[activity(name = "check_base")]
+    pub fn check_base(input: CheckBase) -> Result<BaseCheck, ActivityError> {
+        unimplemented!()
+    }
+
     /// Asks the planner for a SPEC and stores it. A second run asks again: only the run whose result the workflow
     /// records counts. Final errors: [`crate::failure::kind::PLAN_INVALID`], [`crate::failure::kind::MODEL_REFUSED`],
-    /// [`crate::failure::kind::BUDGET`].
+    /// [`crate::failure::kind::BUDGET`]. A failure's details are a [`Spent`](crate::usage::Spent).
     #[activity(name = "plan")]
     pub fn plan(input: PlanInput) -> Result<Planned, ActivityError> {
         unimplemented!()

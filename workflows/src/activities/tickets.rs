@@ -12,6 +12,7 @@ use temporalio_sdk::activities::ActivityError;
 use super::{StepKey, Timing};
 use crate::{
     failure::Failure,
+    gate::BaseChange,
     ticket::{TicketKey, TicketSummary},
 };
 
@@ -33,6 +34,9 @@ pub enum TicketEvent {
     SpecReady {
         /// Its revision.
         revision: String,
+        /// What changed on the base branch, where that is why it is asked again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base_change: Option<BaseChange>,
         /// When silence rejects it, as RFC 3339.
         deadline: String,
     },
@@ -62,7 +66,23 @@ pub enum TicketEvent {
         /// Who approved it, and the commit that holds it.
         reason: String,
     },
-    /// Parked or given up.
+    /// The agent asks for more files.
+    ScopeRequested {
+        /// The first of them, shortened.
+        first: String,
+        /// How many.
+        count: u32,
+        /// The agent's reason, shortened.
+        reason: String,
+        /// When silence refuses it, as RFC 3339.
+        deadline: String,
+    },
+    /// Given up by a person.
+    GivenUp {
+        /// Who and why.
+        reason: String,
+    },
+    /// Parked.
     Failed {
         /// Why.
         failure: Failure,

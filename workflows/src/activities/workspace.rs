@@ -28,8 +28,9 @@ pub const PREPARE_WORKSPACE: Timing = Timing::seconds(600).heartbeat(30).attempt
 pub const RUN_AGENT: Timing = Timing::seconds(4 * 60 * 60 + 600)
     .heartbeat(20)
     .attempts(10);
-/// `run_qa`: each gate has a time-out of its own; a dead worker shows by its missing heartbeat.
-pub const RUN_QA: Timing = Timing::seconds(4 * 60 * 60).heartbeat(20).attempts(10);
+/// `run_qa`: each gate has a time-out of its own, and all together may take three and a half hours; they run up to three
+/// times, on the commit, on its base, and on the base with the commit's tests. A dead worker shows by its missing heartbeat.
+pub const RUN_QA: Timing = Timing::seconds(11 * 60 * 60).heartbeat(20).attempts(10);
 /// `remove_workspace`: cleanup is tried until it is done.
 pub const REMOVE_WORKSPACE: Timing = Timing::seconds(300).for_ever();
 
@@ -78,13 +79,26 @@ pub enum AgentTask {
         /// The comments, stored.
         comments: ObjectRef,
     },
+    /// Go on in the same session, now that people have answered the request for more scope.
+    ScopeAnswered {
+        /// The request, a [`ScopeRequest`](crate::scope::ScopeRequest) in JSON, stored.
+        request: ObjectRef,
+        /// Whether the files may be changed now.
+        granted: bool,
+        /// What people said about it, stored.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        comments: Option<ObjectRef>,
+    },
 }
 
 /// What `run_agent` needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunAgent {
-    /// Idempotency key, and the name of the agent's session.
+    /// Idempotency key.
     pub key: StepKey,
+    /// Names the agent's session: the sequence of the step that began it. A run that goes on after an answer about its
+    /// scope has that of the first run.
+    pub session: u64,
     /// The ticket, for the commit's message.
     pub summary: TicketSummary,
     /// The repository.
@@ -93,6 +107,10 @@ pub struct RunAgent {
     pub spec: SpecRef,
     /// The policy that it was approved with.
     pub policy: ObjectRef,
+    /// The requests for more scope that were granted: each a [`ScopeRequest`](crate::scope::ScopeRequest) in JSON, stored.
+    pub grants: Vec<ObjectRef>,
+    /// How many more requests for scope people will look at. With none left the agent is told so at once.
+    pub scope_requests_left: u32,
     /// What to do.
     pub task: AgentTask,
     /// The commit that the new commit is put on.
@@ -129,6 +147,19 @@ pub enum AgentResult {
         /// The first of them, shortened for people.
         first: String,
     },
+    /// The agent asks for more files and ended its turn; nothing is committed, the workspace and the session stay.
+    ScopeRequested {
+        /// The request, a [`ScopeRequest`](crate::scope::ScopeRequest) in JSON, stored.
+        request: ObjectRef,
+        /// What the gate asks about; see [`crate::revision::scope_revision`].
+        revision: String,
+        /// How many files.
+        count: u32,
+        /// The first of them, shortened for people.
+        first: String,
+        /// The agent's reason, at most 200 characters, in one line. Shown, never acted on.
+        reason: String,
+    },
     /// Nothing differs from the parent commit.
     NoChanges,
 }
@@ -140,6 +171,8 @@ pub struct AgentRun {
     pub result: AgentResult,
     /// What the model calls cost.
     pub usage: Usage,
+    /// How long the agent worked, in seconds, interrupted tries included.
+    pub seconds: u64,
     /// The agent's last words, at most 500 characters. Shown, never trusted.
     pub summary: String,
 }
@@ -155,32 +188,84 @@ pub struct RunQa {
     pub commit: String,
     /// The policy that names the gates.
     pub policy: ObjectRef,
-    /// The SPEC, whose checklist goes into the report.
+    /// The SPEC: its base commit is what the commit is compared with, and the report answers its criteria.
     pub spec: SpecRef,
 }
 
 /// One QA gate's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateResult {
-    /// The gate's name, shortened to 60 characters.
+    /// The gate's name, cut to [`GateResult::LONGEST_NAME`] bytes.
     pub name: String,
-    /// Whether a failure of it fails QA.
+    /// Whether a failure of it fails QA, unless it is `excused`.
     pub required: bool,
     /// Whether its command exited with 0 in time.
     pub passed: bool,
+    /// Whether it did so on the base commit too; nothing where it was not run there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<bool>,
+    /// Whether its failure does not count: it failed on the base commit in the same way, and the repository's policy lets
+    /// that pass.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub excused: bool,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// What a change did to a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateEffect {
+    /// It passes, and did before; or it is not known whether it did.
+    Passes,
+    /// It failed before and passes now.
+    Repaired,
+    /// It passed before and fails now.
+    Broken,
+    /// It fails as it did before.
+    RedBefore,
+    /// It fails, and it is not known whether it did before.
+    Fails,
+}
+
+impl GateResult {
+    /// The longest name, in bytes.
+    pub const LONGEST_NAME: usize = 40;
+
+    /// Whether QA fails because of this gate.
+    pub fn fails_qa(&self) -> bool {
+        self.required && !self.passed && !self.excused
+    }
+
+    /// What the change did to it.
+    pub fn effect(&self) -> GateEffect {
+        match (self.base, self.passed) {
+            (Some(false), true) => GateEffect::Repaired,
+            (_, true) => GateEffect::Passes,
+            (Some(true), false) => GateEffect::Broken,
+            (Some(false), false) => GateEffect::RedBefore,
+            (None, false) => GateEffect::Fails,
+        }
+    }
 }
 
 /// What QA found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QaResult {
-    /// Whether all required gates passed.
+    /// Whether no gate [fails QA](GateResult::fails_qa).
     pub passed: bool,
-    /// Each gate, at most 20.
+    /// Each gate, at most 12.
     pub gates: Vec<GateResult>,
+    /// How many test files the change brings that pass without the change, and so prove nothing: a warning.
+    #[serde(default)]
+    pub flagged_tests: u32,
     /// The report, Markdown, stored.
     pub report: ObjectRef,
+    /// The same as data, JSON, stored; `docs/qa-report.schema.json` describes it.
+    pub report_json: ObjectRef,
 }
 
 /// What `remove_workspace` needs.
@@ -219,14 +304,15 @@ impl WorkspaceActivities {
 
     /// Runs the agent in the sealed room and takes its diff from outside. Run again it goes on in the same workspace
     /// and session. Heartbeats carry the progress. Final errors: [`crate::failure::kind::BUDGET`],
-    /// [`crate::failure::kind::AGENT_TIMEOUT`], [`crate::failure::kind::SPEC_CHANGED`].
+    /// [`crate::failure::kind::AGENT_TIMEOUT`], [`crate::failure::kind::SPEC_CHANGED`]. A failure's details are a
+    /// [`Spent`](crate::usage::Spent): what all tries together spent.
     #[activity(name = "run_agent")]
     pub fn run_agent(input: RunAgent) -> Result<AgentRun, ActivityError> {
         unimplemented!()
     }
 
-    /// Runs the repository's gates on a clean checkout of the commit, in the room without gateway. Run again it starts
-    /// anew; results are stored once for each step key.
+    /// Runs the repository's gates on clean checkouts of the commit and of its base, in the room without gateway. Run again
+    /// it starts anew, but for what is known of the base; results are stored once for each step key.
     #[activity(name = "run_qa")]
     pub fn run_qa(input: RunQa) -> Result<QaResult, ActivityError> {
         unimplemented!()

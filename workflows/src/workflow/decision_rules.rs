@@ -4,15 +4,12 @@ use chrono::{DateTime, Utc};
 use temporalio_common::data_converters::RawValue;
 use uuid::Uuid;
 
-use super::{
-    TicketWorkflow,
-    reception::{Received, ReopeningAnswer},
-};
+use super::{TicketWorkflow, reception::Message};
 use crate::{
     activities::Admission,
     decision::{
         Decision, DecisionOutcome, DecisionRecord, MAXIMUM_COMMENT_BYTES, MAXIMUM_PERSON_BYTES,
-        Reopening, Verdict,
+        Verdict,
     },
     failure::shorten,
     gate::OpenGate,
@@ -20,28 +17,26 @@ use crate::{
 };
 
 /// How many decisions the status keeps; the ledger keeps all.
-const KEPT_DECISIONS: usize = 100;
+const KEPT_DECISIONS: usize = 60;
+
+/// Why what carries no proof does not count.
+pub(super) const UNPROVEN: &str = "it carries no proof of who sent it, and this installation takes none without: use the \
+                                   `sallyport` command or the dashboard";
 
 impl TicketWorkflow {
     /// Whether an update may be taken in: the same rules as for a signal, but the answer goes to the sender at once and
     /// leaves no history.
-    pub(super) fn check_update(&self, decision: &Decision) -> Result<(), String> {
+    pub(super) fn check_decision_update(&self, decision: &Decision) -> Result<(), String> {
         match decision.id {
             None => Err("`id` is missing: the client makes a UUID for each decision".to_owned()),
             Some(id) if self.knows(&id) => Ok(()),
-            Some(_) => self.check(decision),
+            Some(_) => self.check_decision(decision),
         }
     }
 
     /// Takes a decision in that came as a signal.
-    pub(super) fn receive_signal(&mut self, at: DateTime<Utc>, payload: &RawValue) {
-        let decision = match payload.payloads.as_slice() {
-            [one] => {
-                serde_json::from_slice::<Decision>(&one.data).map_err(|error| error.to_string())
-            }
-            other => Err(format!("it has {} arguments and takes one", other.len())),
-        };
-        let decision = match decision {
+    pub(super) fn receive_decision_signal(&mut self, at: DateTime<Utc>, payload: &RawValue) {
+        let decision = match one_payload::<Decision>(payload) {
             Ok(decision) => decision,
             Err(error) => {
                 return self.note(&format!(
@@ -49,14 +44,11 @@ impl TicketWorkflow {
                 ));
             }
         };
-        self.step += 1;
-        let id = decision
-            .id
-            .unwrap_or_else(|| self.key().child_id("signal", self.step));
+        let id = decision.id.unwrap_or_else(|| self.id_for_signal());
         if self.knows(&id) {
             return;
         }
-        let refused = self.check(&decision).err();
+        let refused = self.check_decision(&decision).err();
         // What is refused is recorded all the same, and a record has a size.
         let decision = Decision {
             by: shorten(&decision.by, MAXIMUM_PERSON_BYTES),
@@ -67,40 +59,38 @@ impl TicketWorkflow {
             proof: decision.proof.map(|proof| shorten(&proof, 256)),
             ..decision
         };
-        self.inbox.push_back(Received {
-            id,
-            decision,
-            at,
-            refused,
-        });
+        self.reception
+            .take(id, at, Message::Decision(decision), refused);
     }
 
-    /// Whether a decision of this id was taken in before.
+    /// An id for what was typed by hand without one.
+    pub(super) fn id_for_signal(&mut self) -> Uuid {
+        self.memory.step += 1;
+        self.key().child_id("signal", self.memory.step)
+    }
+
+    /// Whether something of this id was taken in before.
     pub(super) fn knows(&self, id: &Uuid) -> bool {
-        self.outcomes.contains_key(id)
-            || self.settling.as_ref() == Some(id)
-            || self.inbox.iter().any(|received| received.id == *id)
+        self.reception.pending(id)
+            || self.status.decisions.iter().any(|record| record.id == *id)
+            || self.command_outcome(id).is_some()
     }
 
-    /// Answers a wish to reopen that could not be fulfilled.
-    pub(super) fn answer_reopening(&mut self, id: Uuid, reason: &str) {
-        let reason = reason.to_owned();
-        self.reopening_answers
-            .insert(id, ReopeningAnswer::Refused { reason });
-    }
-
-    /// Answers the wish to reopen that was fulfilled, and all others: there is nothing left to reopen.
-    pub(super) fn announce_reopening(&mut self, id: Uuid) {
-        let status = Box::new(self.status.clone());
-        self.reopening_answers
-            .insert(id, ReopeningAnswer::Reopened { status });
-        for other in std::mem::take(&mut self.reopenings) {
-            self.answer_reopening(other.id, "the pull request was reopened already");
-        }
+    /// What became of a decision.
+    pub(super) fn decision_outcome(&self, id: &Uuid) -> Option<DecisionOutcome> {
+        let record = self
+            .status
+            .decisions
+            .iter()
+            .find(|record| record.id == *id)?;
+        Some(DecisionOutcome {
+            record: record.clone(),
+            approvals_missing: self.memory.missing.get(id).copied().unwrap_or(0),
+        })
     }
 
     /// Whether a decision can count now.
-    fn check(&self, decision: &Decision) -> Result<(), String> {
+    fn check_decision(&self, decision: &Decision) -> Result<(), String> {
         decision.check()?;
         let Some(open) = self
             .status
@@ -118,26 +108,61 @@ impl TicketWorkflow {
                 open.revision
             ));
         }
-        if decision.decision == Verdict::Approve
-            && self.approvers.contains(&decision.by.to_lowercase())
+        if self.reception.decided
+            || self.reception.answer.is_some()
+            || self.memory.cancelled.is_some()
         {
+            return Err(self.why_closed(decision));
+        }
+        if self.reception.time_is_up {
             return Err(format!(
-                "{} has approved already; the gate needs another person",
-                shorten(&decision.by, 80)
+                "gate {} closed at {}: nobody had decided by then",
+                open.gate,
+                open.deadline.format("%Y-%m-%d %H:%M:%S UTC")
+            ));
+        }
+        self.check_person(decision, open)
+    }
+
+    /// Whether this person may decide so at this gate.
+    fn check_person(&self, decision: &Decision, open: &OpenGate) -> Result<(), String> {
+        let is = |person: &String| person.trim().eq_ignore_ascii_case(decision.by.trim());
+        let name = shorten(&decision.by, 80);
+        if !open.approvers.is_empty() && !open.approvers.iter().any(is) {
+            return Err(format!(
+                "{name} may not decide at gate {}: it asks {}",
+                open.gate,
+                open.approvers.join(", ")
+            ));
+        }
+        if decision.decision != Verdict::Approve {
+            return Ok(());
+        }
+        if open.may_not_approve.as_ref().is_some_and(is) {
+            return Err(format!(
+                "{name} filed the ticket and may not approve it: somebody else must"
+            ));
+        }
+        if self.memory.approvers.contains(&person(&decision.by)) {
+            return Err(format!(
+                "{name} has approved already; the gate needs another person"
             ));
         }
         Ok(())
     }
 
-    pub(super) fn why_closed(&self, decision: &Decision) -> String {
+    fn why_closed(&self, decision: &Decision) -> String {
+        if self.memory.cancelled.is_some() && !self.status.state.is_end() {
+            return "the ticket is being cancelled".to_owned();
+        }
         let earlier = self.status.decisions.iter().rev().find(|record| {
             record.gate == decision.gate
                 && record.refused.is_none()
                 && revision::matches(&decision.revision, &record.revision)
         });
         let open = match &self.status.open_gate {
-            Some(open) => format!("; open is gate {}", open.gate),
-            None => String::new(),
+            Some(open) if open.gate != decision.gate => format!("; open is gate {}", open.gate),
+            _ => String::new(),
         };
         match earlier {
             Some(record) => format!(
@@ -154,73 +179,81 @@ impl TicketWorkflow {
         }
     }
 
-    /// Who approved at this gate, in the order in which they did.
-    pub(super) fn approver_names(&self, gate: &OpenGate) -> Vec<String> {
+    /// Who approved at the open gate, in the order in which they did, separated by commas.
+    pub(super) fn approver_names(&self) -> String {
+        let Some(gate) = &self.status.open_gate else {
+            return String::new();
+        };
         let approved = self.status.decisions.iter().filter(|record| {
             record.gate == gate.gate
                 && record.revision == gate.revision
+                && record.at >= gate.opened_at
                 && record.refused.is_none()
                 && record.decision == Verdict::Approve
-                && self.approvers.contains(&record.by.to_lowercase())
+                && self.memory.approvers.contains(&person(&record.by))
         });
-        let mut names: Vec<String> = Vec::new();
+        let mut names: Vec<&str> = Vec::new();
         for record in approved {
             if !names
                 .iter()
                 .any(|name| name.eq_ignore_ascii_case(&record.by))
             {
-                names.push(record.by.clone());
+                names.push(&record.by);
             }
         }
-        names
+        names.join(", ")
     }
 
-    /// Counts a decision, or says why not: everything is checked again, since the gate may have closed meanwhile.
-    pub(super) fn count(
+    /// Counts a decision, or says why not: everything is checked again, since the gate may have closed meanwhile. One that
+    /// was counted before stays as it was.
+    pub(super) fn count_decision(
         &mut self,
         decision: &Decision,
         at: DateTime<Utc>,
         refused: Option<String>,
         admission: &Admission,
     ) -> (DecisionOutcome, Option<Uuid>) {
-        let refused = refused
-            .or_else(|| admission.refused.clone())
-            .or_else(|| self.check(decision).err())
-            .or_else(|| {
-                let unproven = !admission.proven && !self.policy.accept_unproven_decisions;
-                unproven.then(|| {
-                    "the decision carries no proof of who made it, and this installation takes none without: decide \
-                     with the `sallyport` command or the dashboard"
-                        .to_owned()
-                })
-            });
         let open = self
             .status
             .open_gate
             .as_ref()
-            .filter(|open| open.gate == decision.gate);
+            .filter(|open| open.gate == decision.gate)
+            .filter(|open| revision::matches(&decision.revision, &open.revision));
         let (whole_revision, approval_id, needed) = match open {
-            Some(open) if revision::matches(&decision.revision, &open.revision) => (
+            Some(open) => (
                 open.revision.clone(),
                 Some(open.approval_id),
                 open.approvals_needed,
             ),
-            _ => (shorten(&decision.revision, 64), None, 1),
+            None => (shorten(&decision.revision, 64), None, 1),
         };
-        let mut approvals_missing = 0;
-        if refused.is_none() && decision.decision == Verdict::Approve {
-            self.approvers.insert(decision.by.to_lowercase());
-            approvals_missing = needed.saturating_sub(self.approvers.len() as u32);
-        }
         let id = decision.id.unwrap_or_default();
+        if let Some(earlier) = self.decision_outcome(&id) {
+            return (earlier, approval_id);
+        }
+        let unproven = !admission.proven && !self.memory.policy.accept_unproven_decisions;
+        let refused = refused
+            .or_else(|| admission.refused.clone())
+            .or_else(|| self.check_decision_in_time(decision))
+            .or_else(|| unproven.then(|| UNPROVEN.to_owned()));
+        let mut approvals_missing = 0;
+        if refused.is_none() {
+            if decision.decision == Verdict::Approve {
+                self.memory.approvers.insert(person(&decision.by));
+                let given = u32::try_from(self.memory.approvers.len()).unwrap_or(u32::MAX);
+                approvals_missing = needed.saturating_sub(given);
+            }
+            self.reception.decided = approvals_missing == 0;
+        }
         let record = record(id, decision, at, admission.proven, refused, whole_revision);
         if self.status.decisions.len() >= KEPT_DECISIONS {
-            let oldest_refused = self
-                .status
-                .decisions
-                .iter()
-                .position(|record| record.refused.is_some());
-            self.status.decisions.remove(oldest_refused.unwrap_or(0));
+            let decisions = &mut self.status.decisions;
+            let refused = decisions.iter().position(|record| record.refused.is_some());
+            let forgotten = decisions.remove(refused.unwrap_or(0));
+            self.memory.missing.remove(&forgotten.id);
+        }
+        if approvals_missing > 0 {
+            self.memory.missing.insert(id, approvals_missing);
         }
         self.status.decisions.push(record.clone());
         (
@@ -232,17 +265,25 @@ impl TicketWorkflow {
         )
     }
 
-    /// Whether a wish to reopen may be taken in.
-    pub(super) fn check_reopening(&self, reopening: &Reopening) -> Result<(), String> {
-        if self.reopening_answers.contains_key(&reopening.id)
-            || self.status.state == crate::State::PrClosed
-        {
-            return Ok(());
-        }
-        Err(format!(
-            "only a closed pull request can be reopened; the ticket is {}",
-            self.status.state
-        ))
+    /// The same check as on arrival. That the time is up by now does not matter to a decision that came before.
+    fn check_decision_in_time(&mut self, decision: &Decision) -> Option<String> {
+        let time_is_up = std::mem::take(&mut self.reception.time_is_up);
+        let refused = self.check_decision(decision).err();
+        self.reception.time_is_up = time_is_up;
+        refused
+    }
+}
+
+/// How a person is compared: email addresses are the same in any case.
+fn person(by: &str) -> String {
+    by.trim().to_lowercase()
+}
+
+/// The one argument of a signal, or what is wrong with it.
+pub(super) fn one_payload<T: serde::de::DeserializeOwned>(payload: &RawValue) -> Result<T, String> {
+    match payload.payloads.as_slice() {
+        [one] => serde_json::from_slice(&one.data).map_err(|error| error.to_string()),
+        other => Err(format!("it has {} arguments and takes one", other.len())),
     }
 }
 

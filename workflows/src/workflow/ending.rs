@@ -1,14 +1,14 @@
-//! Merged, parked, cancelled.
+//! MERGED, and how every ticket ends.
 
-use std::time::Duration;
-
-use temporalio_sdk::{TimerOptions, workflows::select};
-use temporalio_workflow::WorkflowTermination;
+use std::convert::Infallible;
 
 use super::{
-    Ctx, pr_gate, question, reception,
-    step::{Halt, Step, call_detached, note, tell},
-    transition::{self, SYSTEM},
+    Ctx,
+    memory::Cancellation,
+    pr_gate, question, state,
+    step::{Halt, call_detached, call_surely, note, tell},
+    transition::{Move, SYSTEM},
+    waiting,
 };
 use crate::{
     State,
@@ -17,18 +17,18 @@ use crate::{
         RemoveWorkspace, SET_TICKET_STATUS, SetTicketStatus, TicketActivities, TicketEvent,
         TicketStatusName, WorkspaceActivities,
     },
-    failure::{Failure, kind},
 };
 
 /// The ticket is set to Done, its readers are told, the workspace goes.
-pub(super) async fn complete(ctx: &Ctx, reason: String) -> Step<String> {
-    let (ticket, url) = ctx.state(|ticket| {
+pub(super) async fn merged(ctx: &Ctx) -> super::Step<Move> {
+    let (ticket, url, reason) = ctx.state(|ticket| {
         let url = ticket
             .status
             .pull_request
             .as_ref()
             .map(|pull_request| pull_request.url.clone());
-        (ticket.key(), url.unwrap_or_default())
+        let reason = ticket.memory.merged_because.clone();
+        (ticket.key(), url.unwrap_or_default(), reason)
     });
     let done = SetTicketStatus {
         ticket,
@@ -37,37 +37,98 @@ pub(super) async fn complete(ctx: &Ctx, reason: String) -> Step<String> {
     // What is merged is merged: neither a cancellation now nor a ticket system that is down for a day may leave the
     // ticket in another status.
     let options = SET_TICKET_STATUS.for_ever().options("set status: Done");
-    call_detached(ctx, TicketActivities::set_ticket_status, done, options).await?;
-    tell(
-        ctx,
-        TicketEvent::Done {
-            url,
-            reason: reason.clone(),
-        },
-        "comment: done",
-    )
-    .await;
-    remove_workspace(ctx).await?;
-    transition::enter(ctx, State::Completed, SYSTEM, reason.clone()).await?;
-    Ok(reason)
+    call_surely(ctx, TicketActivities::set_ticket_status, done, options).await;
+    let event = TicketEvent::Done {
+        url,
+        reason: reason.clone(),
+    };
+    tell(ctx, event, "comment: done").await;
+    remove_workspace(ctx).await;
+    Ok(Move::because(State::Completed, SYSTEM, reason))
 }
 
-/// The ticket ends without a merge. Its end goes on record before the clean-up, which waits for the workspace's host.
-pub(super) async fn give_up(ctx: &Ctx, reason: String) -> Step<String> {
-    let was = ctx.state(|ticket| ticket.status.state);
-    transition::enter(ctx, State::Cancelled, SYSTEM, reason.clone()).await?;
-    if was != State::PrClosed {
-        close_pull_request(ctx).await;
+/// Where a ticket goes that cannot go on by itself: it is parked, or it was cancelled. A gate that is open closes.
+pub(super) async fn halted(ctx: &Ctx, halt: Halt) -> Move {
+    question::close_as(ctx, GateClosing::Cancelled, None).await;
+    waiting::end(ctx);
+    let was = state(ctx);
+    match halt {
+        Halt::Park(state, failure) if !was.is_parked() => {
+            let why = format!("{}: {}", failure.kind, failure.message);
+            ctx.state_mut(|ticket| {
+                ticket.status.failure = Some(failure);
+                ticket.memory.failed_in = Some(was);
+            });
+            Move::because(state, SYSTEM, why)
+        }
+        // A parked ticket waits and does nothing that could fail.
+        Halt::Park(_, failure) => Move::because(State::Cancelled, SYSTEM, failure.message),
+        Halt::Cancelled | Halt::Renew => {
+            let cancelled = ctx.state(|ticket| ticket.memory.cancelled.clone());
+            let Cancellation { by, reason } =
+                cancelled.unwrap_or_else(|| in_temporal(ctx.cancellation_token().reason()));
+            Move::because(State::Cancelled, &by, reason)
+        }
     }
-    remove_workspace(ctx).await?;
-    Ok(reason)
+}
+
+/// Notices a cancellation in Temporal: from then on nothing that people send counts any more.
+pub(super) async fn notice_cancellation(ctx: &Ctx) -> Infallible {
+    let why = ctx.cancelled().await;
+    ctx.state_mut(|ticket| {
+        let cancelled = &mut ticket.memory.cancelled;
+        cancelled.get_or_insert_with(|| in_temporal(why));
+    });
+    std::future::pending().await
+}
+
+fn in_temporal(why: Option<String>) -> Cancellation {
+    let why = why.filter(|why| !why.is_empty());
+    Cancellation {
+        by: SYSTEM.to_owned(),
+        reason: match why {
+            Some(why) => format!("cancelled in Temporal: {why}"),
+            None => "cancelled in Temporal".to_owned(),
+        },
+    }
+}
+
+/// What is left to do when the ticket has ended. Its end is on record by now: the clean-up waits for the workspace's host.
+pub(super) async fn settle(ctx: &Ctx, was: State, reason: &str) {
+    match state(ctx) {
+        State::Cancelled => {
+            if was != State::PrClosed {
+                close_pull_request(ctx).await;
+            }
+            // Readers of a closed pull request know; a ticket that could not be read has none.
+            if was != State::PrClosed && ctx.state(|ticket| ticket.status.summary.is_some()) {
+                let reason = reason.to_owned();
+                tell(ctx, TicketEvent::GivenUp { reason }, "comment: given up").await;
+            }
+            remove_workspace(ctx).await;
+        }
+        State::SpecRejected => {
+            let reason = reason.to_owned();
+            tell(
+                ctx,
+                TicketEvent::SpecRejected { reason },
+                "comment: SPEC rejected",
+            )
+            .await;
+            remove_workspace(ctx).await;
+        }
+        // MERGED did it all.
+        _ => {}
+    }
 }
 
 /// Closes the pull request, if there is one: nobody is left who could merge it. Its branch stays.
 async fn close_pull_request(ctx: &Ctx) {
-    let Some(pull_request) = ctx.state(|ticket| ticket.status.pull_request.clone()) else {
-        return;
-    };
+    let open = ctx.state(|ticket| {
+        let is_closed = ticket.memory.closed_because.is_some();
+        ticket.status.pull_request.clone().filter(|_| !is_closed)
+    });
+    let Some(pull_request) = open else { return };
     let options = CLOSE_PULL_REQUEST.options("close the pull request");
     let change = pr_gate::change(ctx, &pull_request, SYSTEM);
     let close = ForgeActivities::close_pull_request;
@@ -84,78 +145,10 @@ async fn close_pull_request(ctx: &Ctx) {
 }
 
 /// Removes the workspace, if there is one.
-async fn remove_workspace(ctx: &Ctx) -> Step<()> {
-    let (host, ticket) = ctx.state(|ticket| (ticket.host.clone(), ticket.key()));
-    let Some(host) = host else { return Ok(()) };
+async fn remove_workspace(ctx: &Ctx) {
+    let (host, ticket) = ctx.state(|ticket| (ticket.memory.host.clone(), ticket.key()));
+    let Some(host) = host else { return };
     let options = REMOVE_WORKSPACE.options_on("remove the workspace", Some(host.task_queue));
     let input = RemoveWorkspace { ticket };
-    call_detached(ctx, WorkspaceActivities::remove_workspace, input, options).await
-}
-
-/// What happens to a ticket that cannot go on by itself. Answers with the reason of the end.
-pub(super) async fn halt(ctx: &Ctx, halt: Halt) -> Result<String, WorkflowTermination> {
-    let ended = match halt {
-        Halt::Park(state, failure) => wait_parked(ctx, state, failure).await,
-        Halt::Cancelled => Err(Halt::Cancelled),
-    };
-    match ended {
-        Ok(reason) => Ok(reason),
-        Err(Halt::Cancelled) => {
-            let why = ctx
-                .cancellation_token()
-                .reason()
-                .filter(|reason| !reason.is_empty());
-            let reason = why.unwrap_or_else(|| "cancelled in Temporal".to_owned());
-            end(ctx, reason).await
-        }
-        // Only recording is left after this point, and it is tried for ever.
-        Err(Halt::Park(_, failure)) => end(ctx, failure.message).await,
-    }
-}
-
-async fn end(ctx: &Ctx, reason: String) -> Result<String, WorkflowTermination> {
-    if let Some(gate) = ctx.state(|ticket| ticket.status.open_gate.clone()) {
-        let _ = question::close(ctx, &gate, GateClosing::Cancelled, None).await;
-    }
-    if give_up(ctx, reason.clone()).await.is_err() {
-        note(ctx, "the end could not be put on record".to_owned());
-    }
-    Ok(reason)
-}
-
-/// Parks the ticket: it waits for a person, and is cancelled with the reason when its time is up.
-async fn wait_parked(ctx: &Ctx, state: State, failure: Failure) -> Step<String> {
-    if let Some(gate) = ctx.state(|ticket| ticket.status.open_gate.clone()) {
-        question::close(ctx, &gate, GateClosing::Cancelled, None).await?;
-    }
-    ctx.state_mut(|ticket| ticket.status.failure = Some(failure.clone()));
-    let why = format!("{}: {}", failure.kind, failure.message);
-    transition::enter(ctx, state, SYSTEM, why.clone()).await?;
-    // Nobody reads comments on a ticket that does not exist.
-    if failure.kind != kind::TICKET_NOT_FOUND {
-        tell(ctx, TicketEvent::Failed { failure }, "comment: parked").await;
-    }
-    let seconds = ctx.state(|ticket| ticket.policy.parked_seconds);
-    let options = TimerOptions::builder(Duration::from_secs(seconds))
-        .summary("parked ticket is cancelled".to_owned())
-        .build();
-    let mut timer = std::pin::pin!(ctx.timer(options));
-    loop {
-        select! {
-            waited = ctx.wait_condition(|ticket| !ticket.inbox.is_empty()) => waited?,
-            _ = timer.as_mut() => break,
-        }
-        reception::settle_decisions(ctx, &over(ctx)).await;
-    }
-    let days = seconds as f64 / 86_400.0;
-    let reason = format!("parked for {days} days and nobody took it up; {why}");
-    give_up(ctx, reason).await
-}
-
-/// Why a decision that comes now cannot count.
-pub(super) fn over(ctx: &Ctx) -> String {
-    format!(
-        "no gate is open: the ticket is {}",
-        ctx.state(|ticket| ticket.status.state)
-    )
+    call_surely(ctx, WorkspaceActivities::remove_workspace, input, options).await;
 }

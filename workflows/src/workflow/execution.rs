@@ -1,232 +1,162 @@
-//! The agent works in the sealed room, and QA checks its commit.
+//! EXECUTING: the agent works in the sealed room.
 
 use super::{
-    Ctx, now,
-    step::{Halt, Step, call, call_on, next_key, park},
-    transition::{self, SYSTEM},
+    Ctx,
+    memory::Request,
+    now,
+    planning::summary,
+    spec_gate::no_spec,
+    step::{Step, call, call_on, next_key, park},
+    transition::{Move, SYSTEM},
 };
 use crate::{
     State,
     activities::{
-        AgentResult, AgentRun, AgentTask, CLAIM_HOST, HostClaim, PREPARE_WORKSPACE, PinnedPolicy,
-        PrepareWorkspace, QaResult, RUN_AGENT, RUN_QA, RunAgent, RunQa, WorkspaceActivities,
+        AgentResult, AgentRun, AgentTask, CLAIM_HOST, HostClaim, PREPARE_WORKSPACE,
+        PrepareWorkspace, RUN_AGENT, RunAgent, WorkspaceActivities,
     },
-    failure::{Failure, kind},
-    spec::SpecRef,
-    ticket::TicketSummary,
+    failure::kind,
+    usage::Spent,
 };
 
-/// A commit that passed QA.
-pub(super) struct Work {
-    /// Where its workspace is.
-    pub(super) host: HostClaim,
-    /// The commit, in the host's mirror.
-    pub(super) commit: String,
-    /// The agent's last words about it.
-    pub(super) summary: String,
-    /// What QA found.
-    pub(super) qa: QaResult,
+/// Lets the agent do its piece of work, with one round to undo what it changed outside the scope.
+pub(super) async fn work(ctx: &Ctx) -> Step<Move> {
+    let host = claim_host(ctx).await?;
+    if !ctx.state(|ticket| ticket.memory.work.prepared) {
+        prepare(ctx, &host).await?;
+    }
+    loop {
+        let run = run_agent(ctx, &host).await?;
+        match run.result {
+            AgentResult::Committed { commit, diff, .. } => {
+                ctx.state_mut(|ticket| {
+                    ticket.status.head_commit = Some(commit);
+                    ticket.status.diff = Some(diff);
+                    ticket.memory.work.summary = run.summary;
+                    ticket.memory.work.mend = None;
+                });
+                return Ok(Move::on(State::QaRunning));
+            }
+            AgentResult::ScopeRequested {
+                request,
+                revision,
+                count,
+                first,
+                reason,
+            } => {
+                let request = Request {
+                    content: request,
+                    revision,
+                    count,
+                    first,
+                    reason,
+                };
+                return ask_for_scope(ctx, request);
+            }
+            AgentResult::OutOfScope {
+                paths,
+                count,
+                first,
+            } => {
+                let second =
+                    ctx.state_mut(|ticket| ticket.memory.work.mend.replace(paths).is_some());
+                if second {
+                    let message = format!(
+                        "the agent changed {count} file(s) outside the SPEC's scope, also after it was told: {first}"
+                    );
+                    return Err(park(kind::OUT_OF_SCOPE, "run_agent", message));
+                }
+            }
+            AgentResult::NoChanges => {
+                let message = "the agent ended and had changed nothing: read its log";
+                return Err(park(kind::NO_CHANGES, "run_agent", message));
+            }
+        }
+    }
 }
 
-/// Lets the agent work and QA check, with a bounded number of repairs, until a commit passes.
-pub(super) async fn execute(
-    ctx: &Ctx,
-    summary: &TicketSummary,
-    spec: &SpecRef,
-    pinned: &PinnedPolicy,
-    mut task: AgentTask,
-) -> Step<Work> {
-    let reason = match &task {
-        AgentTask::ChangesRequested { .. } => {
-            Some("changes requested on the pull request".to_owned())
-        }
-        _ => None,
-    };
-    // Going back from gate 2 is a transition of its own, made where it was decided.
-    if ctx.state(|ticket| ticket.status.state) != State::Executing {
-        transition::enter(ctx, State::Executing, SYSTEM, reason).await?;
+async fn claim_host(ctx: &Ctx) -> Step<HostClaim> {
+    if let Some(claim) = ctx.state(|ticket| ticket.memory.host.clone()) {
+        return Ok(claim);
     }
     let ticket = ctx.state(|ticket| ticket.key());
-    let claim = match ctx.state(|ticket| ticket.host.clone()) {
-        Some(claim) => claim,
-        None => {
-            let what = "claim a host";
-            let claim = call(
-                ctx,
-                WorkspaceActivities::claim_host,
-                ticket.clone(),
-                CLAIM_HOST,
-                what,
-            )
-            .await?;
-            ctx.state_mut(|ticket| ticket.host = Some(claim.clone()));
-            claim
-        }
-    };
-    let (repository_url, head) = ctx.state(|ticket| {
-        (
-            ticket.status.repository_url.clone(),
-            ticket.status.head_commit.clone(),
-        )
-    });
-    let prepare = PrepareWorkspace {
-        ticket: ticket.clone(),
-        repository_url: repository_url.clone(),
-        spec: spec.clone(),
-        policy: pinned.policy.clone(),
-        start_commit: head.unwrap_or_else(|| spec.base_commit.clone()),
-    };
-    let queue = claim.task_queue.clone();
-    call_on(
-        ctx,
-        &queue,
-        WorkspaceActivities::prepare_workspace,
-        prepare,
-        PREPARE_WORKSPACE,
-        "lay out the workspace",
-    )
-    .await?;
-    loop {
-        let (commit, agent_summary) = work(ctx, &queue, summary, spec, pinned, task).await?;
-        transition::enter(ctx, State::QaRunning, SYSTEM, None).await?;
-        let check = RunQa {
-            key: next_key(ctx),
-            repository_url: repository_url.clone(),
-            commit: commit.clone(),
-            policy: pinned.policy.clone(),
-            spec: spec.clone(),
-        };
-        let qa = call_on(
-            ctx,
-            &queue,
-            WorkspaceActivities::run_qa,
-            check,
-            RUN_QA,
-            "run the QA gates",
-        )
-        .await?;
-        let repair = ctx.state_mut(|ticket| {
-            ticket.status.qa = qa.gates.clone();
-            ticket.status.qa_report = Some(qa.report.clone());
-            ticket.qa_passed = Some(qa.passed);
-            let repair = !qa.passed && ticket.status.rounds.repairs < ticket.policy.budget.repairs;
-            if repair {
-                ticket.status.rounds.repairs += 1;
-            }
-            repair
-        });
-        if qa.passed {
-            return Ok(Work {
-                host: claim,
-                commit,
-                summary: agent_summary,
-                qa,
-            });
-        }
-        let failed = failed_gates(&qa);
-        if !repair {
-            let message = format!("{failed} failed and no repair is left: read the QA report");
-            return Err(Halt::Park(
-                State::QaFailed,
-                Failure::new(kind::QA_FAILED, "run_qa", message),
-            ));
-        }
-        transition::enter(
-            ctx,
-            State::Executing,
-            SYSTEM,
-            format!("repair: {failed} failed"),
-        )
-        .await?;
-        task = AgentTask::Repair { report: qa.report };
-    }
+    let claim = WorkspaceActivities::claim_host;
+    let claim = call(ctx, claim, ticket, CLAIM_HOST, "claim a host").await?;
+    ctx.state_mut(|ticket| ticket.memory.host = Some(claim.clone()));
+    Ok(claim)
 }
 
-/// One piece of work by the agent, with one round to mend what it changed outside the scope.
-async fn work(
-    ctx: &Ctx,
-    queue: &str,
-    summary: &TicketSummary,
-    spec: &SpecRef,
-    pinned: &PinnedPolicy,
-    task: AgentTask,
-) -> Step<(String, String)> {
-    let first = run_agent(ctx, queue, summary, spec, pinned, task).await?;
-    let AgentResult::OutOfScope { paths, .. } = first.result else {
-        return committed(ctx, first);
-    };
-    let mend = AgentTask::MendScope { paths };
-    let second = run_agent(ctx, queue, summary, spec, pinned, mend).await?;
-    committed(ctx, second)
-}
-
-fn committed(ctx: &Ctx, run: AgentRun) -> Step<(String, String)> {
-    match run.result {
-        AgentResult::Committed { commit, diff, .. } => {
-            ctx.state_mut(|ticket| {
-                ticket.status.head_commit = Some(commit.clone());
-                ticket.status.diff = Some(diff);
-            });
-            Ok((commit, run.summary))
-        }
-        AgentResult::OutOfScope { count, first, .. } => Err(park(
-            kind::OUT_OF_SCOPE,
-            "run_agent",
-            format!(
-                "the agent changed {count} file(s) outside the SPEC's scope, also after it was told: {first}"
-            ),
-        )),
-        AgentResult::NoChanges => Err(park(
-            kind::NO_CHANGES,
-            "run_agent",
-            "the agent ended and had changed nothing: read its log",
-        )),
-    }
-}
-
-async fn run_agent(
-    ctx: &Ctx,
-    queue: &str,
-    summary: &TicketSummary,
-    spec: &SpecRef,
-    pinned: &PinnedPolicy,
-    task: AgentTask,
-) -> Step<AgentRun> {
-    let what = match &task {
-        AgentTask::Implement => "agent: carry out the SPEC",
-        AgentTask::MendScope { .. } => "agent: undo changes outside the scope",
-        AgentTask::Repair { .. } => "agent: repair what QA found",
-        AgentTask::ChangesRequested { .. } => "agent: make the changes requested",
-    };
-    let key = next_key(ctx);
-    let committed_at = now(ctx);
+/// Lays the workspace out: at the agent's latest commit, or at the SPEC's base.
+async fn prepare(ctx: &Ctx, host: &HostClaim) -> Step<()> {
     let input = ctx.state(|ticket| {
-        let (budget, used) = (&ticket.policy.budget, &ticket.status.usage);
-        RunAgent {
-            key,
-            summary: summary.clone(),
+        let spec = ticket.status.spec.clone()?;
+        Some(PrepareWorkspace {
+            ticket: ticket.key(),
             repository_url: ticket.status.repository_url.clone(),
-            spec: spec.clone(),
-            policy: pinned.policy.clone(),
-            task,
-            parent_commit: ticket
+            policy: ticket.memory.pinned.as_ref()?.policy.clone(),
+            start_commit: ticket
                 .status
                 .head_commit
                 .clone()
                 .unwrap_or_else(|| spec.base_commit.clone()),
-            committed_at,
-            seconds: budget.agent_seconds,
-            tokens_left: budget.tokens.saturating_sub(used.tokens()),
-            cost_left_micro_usd: budget.cost_micro_usd.saturating_sub(used.cost_micro_usd),
-        }
+            spec,
+        })
     });
-    if input.tokens_left == 0 || input.cost_left_micro_usd == 0 {
-        return Err(park(
-            kind::BUDGET,
-            "run_agent",
-            "the ticket's budget is used up; an admin can raise it",
-        ));
+    let input = input.ok_or_else(no_spec)?;
+    let prepare = WorkspaceActivities::prepare_workspace;
+    let what = "lay out the workspace";
+    call_on(
+        ctx,
+        &host.task_queue,
+        prepare,
+        input,
+        PREPARE_WORKSPACE,
+        what,
+    )
+    .await?;
+    ctx.state_mut(|ticket| ticket.memory.work.prepared = true);
+    Ok(())
+}
+
+/// The agent's wish goes to the people, if it has one left.
+fn ask_for_scope(ctx: &Ctx, request: Request) -> Step<Move> {
+    let (used, allowed) = ctx.state_mut(|ticket| {
+        ticket.status.rounds.scope_requests += 1;
+        (
+            ticket.status.rounds.scope_requests,
+            ticket.memory.budget().scope_requests,
+        )
+    });
+    if used > allowed {
+        let message = format!(
+            "the agent asked for more scope {used} times and {allowed} requests are allowed; an admin can allow more: \
+             sallyport retry ID --add-scope-requests 1"
+        );
+        return Err(park(kind::BUDGET, "run_agent", message));
     }
+    let reason = match request.count {
+        1 => format!("the agent asks for {}", request.first),
+        count => format!(
+            "the agent asks for {count} more files, such as {}",
+            request.first
+        ),
+    };
+    ctx.state_mut(|ticket| ticket.memory.work.request = Some(request));
+    Ok(Move::because(State::AwaitingScopeApproval, SYSTEM, reason))
+}
+
+async fn run_agent(ctx: &Ctx, host: &HostClaim) -> Step<AgentRun> {
+    let input = input(ctx)?;
+    let session = input.session;
+    let what = match &input.task {
+        AgentTask::Implement => "agent: carry out the SPEC",
+        AgentTask::MendScope { .. } => "agent: undo changes outside the scope",
+        AgentTask::Repair { .. } => "agent: repair what QA found",
+        AgentTask::ChangesRequested { .. } => "agent: make the changes requested",
+        AgentTask::ScopeAnswered { granted: true, .. } => "agent: go on with the files granted",
+        AgentTask::ScopeAnswered { granted: false, .. } => "agent: go on without the files",
+    };
+    let queue = &host.task_queue;
     let run = call_on(
         ctx,
         queue,
@@ -236,16 +166,69 @@ async fn run_agent(
         what,
     )
     .await?;
-    ctx.state_mut(|ticket| ticket.status.usage += run.usage);
+    ctx.state_mut(|ticket| {
+        let spent = Spent {
+            usage: run.usage,
+            agent_seconds: run.seconds,
+        };
+        ticket.spend(&spent, false);
+        let work = &mut ticket.memory.work;
+        work.seconds += run.seconds;
+        work.answer = None;
+        let waits = matches!(run.result, AgentResult::ScopeRequested { .. });
+        work.session = waits.then_some(session);
+    });
     Ok(run)
 }
 
-fn failed_gates(qa: &QaResult) -> String {
-    let names: Vec<&str> = qa
-        .gates
-        .iter()
-        .filter(|gate| gate.required && !gate.passed)
-        .map(|gate| gate.name.as_str())
-        .collect();
-    names.join(", ")
+fn input(ctx: &Ctx) -> Step<RunAgent> {
+    let summary = summary(ctx)?;
+    let key = next_key(ctx);
+    let committed_at = now(ctx);
+    let input = ctx.state(|ticket| {
+        let (budget, status, work) = (ticket.memory.budget(), &ticket.status, &ticket.memory.work);
+        let spec = status.spec.clone()?;
+        let run_seconds = budget.agent_seconds.saturating_sub(work.seconds);
+        let all_seconds = budget
+            .total_agent_seconds
+            .saturating_sub(status.agent_seconds);
+        Some(RunAgent {
+            session: work.session.unwrap_or(key.sequence),
+            key,
+            summary,
+            repository_url: status.repository_url.clone(),
+            policy: ticket.memory.pinned.as_ref()?.policy.clone(),
+            grants: status.grants.clone(),
+            scope_requests_left: budget
+                .scope_requests
+                .saturating_sub(status.rounds.scope_requests),
+            task: work.next_task(),
+            parent_commit: status
+                .head_commit
+                .clone()
+                .unwrap_or_else(|| spec.base_commit.clone()),
+            spec,
+            committed_at,
+            seconds: run_seconds.min(all_seconds),
+            tokens_left: budget.tokens.saturating_sub(status.usage.tokens()),
+            cost_left_micro_usd: budget
+                .cost_micro_usd
+                .saturating_sub(status.usage.cost_micro_usd),
+        })
+    });
+    let input = input.ok_or_else(no_spec)?;
+    let used_up = if input.cost_left_micro_usd == 0 {
+        "money is used up; an admin can raise it: sallyport retry ID --add-cost USD"
+    } else if input.tokens_left == 0 {
+        "tokens are used up; an admin can raise them: sallyport retry ID --add-tokens N"
+    } else if input.seconds == 0 {
+        "time for the agent is used up; an admin can raise it: sallyport retry ID --add-agent-time 30m"
+    } else {
+        return Ok(input);
+    };
+    Err(park(
+        kind::BUDGET,
+        "run_agent",
+        format!("the ticket's {used_up}"),
+    ))
 }

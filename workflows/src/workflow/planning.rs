@@ -1,76 +1,113 @@
-//! A SPEC is written.
+//! PLANNING: a SPEC is written.
 
 use super::{
     Ctx, intake,
-    step::{Step, call, next_key, park},
-    transition::{self, SYSTEM},
+    step::{Step, call, next_key, park, tell},
+    transition::Move,
 };
 use crate::{
     State,
     activities::{
-        LOAD_POLICY, LoadPolicy, PLAN, PinnedPolicy, PlanInput, PlanningActivities, RevisedSpec,
+        LOAD_POLICY, LoadPolicy, PLAN, PlanInput, PlanningActivities, TicketEvent, TicketStatusName,
     },
     failure::kind,
-    spec::SpecRef,
     ticket::TicketSummary,
+    usage::Spent,
 };
 
 /// Pins base commit and policy and has the planner write a SPEC, in the light of what was asked to be revised.
-pub(super) async fn plan(
-    ctx: &Ctx,
-    summary: &TicketSummary,
-    revised: &[RevisedSpec],
-) -> Step<(SpecRef, PinnedPolicy)> {
-    if revised.is_empty() {
-        transition::enter(ctx, State::Planning, SYSTEM, None).await?;
-        intake::announce(ctx).await;
-    }
-    let (ticket, repository_url, installation, left) = ctx.state(|ticket| {
-        let left = ticket
-            .policy
-            .budget
-            .cost_micro_usd
-            .saturating_sub(ticket.status.usage.cost_micro_usd);
-        (
-            ticket.key(),
-            ticket.status.repository_url.clone(),
-            ticket.policy.clone(),
-            left,
-        )
+pub(super) async fn plan(ctx: &Ctx) -> Step<Move> {
+    let summary = summary(ctx)?;
+    announce(ctx).await;
+    ctx.state_mut(|ticket| {
+        ticket.forget_work();
+        ticket.memory.base_change = None;
     });
-    if left == 0 {
-        return Err(park(
-            kind::BUDGET,
-            "plan",
-            "the ticket's budget is used up; an admin can raise it",
-        ));
-    }
-    let load = LoadPolicy {
-        ticket,
-        repository_url: repository_url.clone(),
-        installation,
-    };
+    money_left(ctx)?;
+    let load = ctx.state(|ticket| LoadPolicy {
+        ticket: ticket.key(),
+        repository_url: ticket.status.repository_url.clone(),
+        installation: ticket.input.installation_policy.clone(),
+    });
+    let what = "pin base commit and .sallyport.toml";
     let pinned = call(
         ctx,
         PlanningActivities::load_policy,
         load,
         LOAD_POLICY,
-        "pin base commit and .sallyport.toml",
+        what,
     )
     .await?;
-    let input = PlanInput {
-        key: next_key(ctx),
-        summary: summary.clone(),
-        repository_url,
-        pinned: pinned.clone(),
-        revised: revised.to_vec(),
-        cost_left_micro_usd: left,
-    };
-    let what = format!("write SPEC, round {}", revised.len() + 1);
+    ctx.state_mut(|ticket| {
+        ticket.memory.policy = pinned.effective.clone();
+        ticket.memory.pinned = Some(pinned.clone());
+    });
+    // The repository may allow less than the installation.
+    let left = money_left(ctx)?;
+    let key = next_key(ctx);
+    let (input, round) = ctx.state(|ticket| {
+        let revised = ticket.memory.revised.clone();
+        let round = revised.len() + 1;
+        let input = PlanInput {
+            key,
+            summary,
+            repository_url: ticket.status.repository_url.clone(),
+            pinned,
+            revised,
+            cost_left_micro_usd: left,
+        };
+        (input, round)
+    });
+    let what = format!("write SPEC, round {round}");
     let planned = call(ctx, PlanningActivities::plan, input, PLAN, &what).await?;
     ctx.state_mut(|ticket| {
-        ticket.status.usage += planned.usage;
-        ticket.status.spec = Some(planned.spec.clone());
+        let spent = Spent {
+            usage: planned.usage,
+            agent_seconds: 0,
+        };
+        ticket.spend(&spent, true);
+        ticket.status.spec = Some(planned.spec);
     });
-    Ok((planned.spec, pinned))
+    Ok(Move::on(State::AwaitingSpecApproval))
+}
+
+/// What the planner may still spend on this ticket, if it is anything.
+fn money_left(ctx: &Ctx) -> Step<u64> {
+    let left = ctx.state(|ticket| {
+        let (budget, status) = (ticket.memory.budget(), &ticket.status);
+        let whole = budget
+            .cost_micro_usd
+            .saturating_sub(status.usage.cost_micro_usd);
+        let planning = budget
+            .planning_cost_micro_usd
+            .saturating_sub(status.planning_usage.cost_micro_usd);
+        whole.min(planning)
+    });
+    if left == 0 {
+        let message = "what the planner may spend on this ticket is used up; an admin can raise it: sallyport retry ID \
+                       --add-cost USD";
+        return Err(park(kind::BUDGET, "plan", message));
+    }
+    Ok(left)
+}
+
+/// The ticket's head, without which nothing can be planned or done.
+pub(super) fn summary(ctx: &Ctx) -> Step<TicketSummary> {
+    ctx.state(|ticket| ticket.status.summary.clone())
+        .ok_or_else(|| {
+            park(
+                kind::STEP_FAILED,
+                "fetch_ticket",
+                "the ticket was not read yet: retry from PENDING",
+            )
+        })
+}
+
+/// Tells the ticket's readers that work begins, once.
+async fn announce(ctx: &Ctx) {
+    if ctx.state_mut(|ticket| std::mem::replace(&mut ticket.memory.announced, true)) {
+        return;
+    }
+    tell(ctx, TicketEvent::Started, "comment: started").await;
+    intake::set_status(ctx, TicketStatusName::InProgress, "set status: In Progress").await;
 }

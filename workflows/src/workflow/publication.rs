@@ -1,79 +1,90 @@
-//! Branch and pull request.
+//! PR_CREATED: branch and pull request.
+
+use temporalio_workflow::MemoValue;
 
 use super::{
-    Ctx,
-    execution::Work,
-    intake,
-    step::{Step, call, call_on},
-    transition::{self, SYSTEM},
+    Ctx, intake, planning, pr_gate, quality,
+    spec_gate::no_spec,
+    step::{Step, call_on, call_whole, note},
+    transition::{Move, SYSTEM},
 };
 use crate::{
     State,
     activities::{
-        ForgeActivities, OPEN_PULL_REQUEST, OpenPullRequest, PUBLISH_BRANCH, PinnedPolicy,
-        PublishBranch, TicketStatusName,
+        ForgeActivities, OPEN_PULL_REQUEST, OpenPullRequest, PUBLISH_BRANCH, PublishBranch,
+        REOPEN_PULL_REQUEST, TicketStatusName,
     },
-    pull_request::PullRequest,
-    spec::SpecRef,
-    ticket::TicketSummary,
 };
 
 /// Pushes the commit that passed QA and opens the pull request, or brings it up to date.
-pub(super) async fn publish(
-    ctx: &Ctx,
-    work: &Work,
-    summary: &TicketSummary,
-    spec: &SpecRef,
-    pinned: &PinnedPolicy,
-) -> Step<PullRequest> {
-    transition::enter(ctx, State::PrCreated, SYSTEM, None).await?;
-    let (ticket, repository_url, approved_by) = ctx.state(|ticket| {
-        let approved_by = ticket.spec_approved_by.clone().unwrap_or_default();
-        (
-            ticket.key(),
-            ticket.status.repository_url.clone(),
-            approved_by,
-        )
+pub(super) async fn publish(ctx: &Ctx) -> Step<Move> {
+    let qa = quality::passed(ctx)?;
+    let summary = planning::summary(ctx)?;
+    let inputs = ctx.state(|ticket| {
+        let (status, memory) = (&ticket.status, &ticket.memory);
+        let (pinned, spec) = (memory.pinned.clone()?, status.spec.clone()?);
+        let commit = status.head_commit.clone()?;
+        let push = PublishBranch {
+            ticket: ticket.key(),
+            repository_url: status.repository_url.clone(),
+            commit: commit.clone(),
+            spec: spec.clone(),
+            grants: status.grants.clone(),
+            policy: pinned.policy,
+        };
+        let open = OpenPullRequest {
+            ticket: ticket.key(),
+            summary,
+            repository_url: status.repository_url.clone(),
+            base_branch: pinned.base_branch,
+            head_commit: commit,
+            spec,
+            spec_approved_by: memory.spec_approved_by.clone().unwrap_or_default(),
+            grants: status.grants.clone(),
+            agent_summary: memory.work.summary.clone(),
+            qa: qa.gates,
+            qa_report: qa.report,
+        };
+        Some((memory.host.clone()?, push, open))
     });
-    let push = PublishBranch {
-        ticket: ticket.clone(),
-        repository_url: repository_url.clone(),
-        commit: work.commit.clone(),
-        spec: spec.clone(),
-        policy: pinned.policy.clone(),
-    };
-    let queue = &work.host.task_queue;
-    call_on(
-        ctx,
-        queue,
-        ForgeActivities::publish_branch,
-        push,
-        PUBLISH_BRANCH,
-        "push the branch",
-    )
-    .await?;
-    let open = OpenPullRequest {
-        ticket,
-        summary: summary.clone(),
-        repository_url,
-        base_branch: pinned.base_branch.clone(),
-        head_commit: work.commit.clone(),
-        spec: spec.clone(),
-        spec_approved_by: approved_by,
-        agent_summary: work.summary.clone(),
-        qa: work.qa.gates.clone(),
-        qa_report: work.qa.report.clone(),
-    };
-    let what = "open the pull request";
-    let pull_request = call(
-        ctx,
-        ForgeActivities::open_pull_request,
-        open,
-        OPEN_PULL_REQUEST,
-        what,
-    )
-    .await?;
-    ctx.state_mut(|ticket| ticket.status.pull_request = Some(pull_request.clone()));
+    let (host, push, open) = inputs.ok_or_else(no_spec)?;
+    let publish = ForgeActivities::publish_branch;
+    let what = "push the branch";
+    call_on(ctx, &host.task_queue, publish, push, PUBLISH_BRANCH, what).await?;
+    ctx.state_mut(|ticket| ticket.memory.published = true);
+    reopen_if_closed(ctx).await?;
+    // Whole: a pull request that was opened is known, and is closed when the ticket is cancelled in this moment.
+    let options = OPEN_PULL_REQUEST.options("open the pull request");
+    let opened = call_whole(ctx, ForgeActivities::open_pull_request, open, options).await?;
+    remember_url(ctx, &opened.url);
+    ctx.state_mut(|ticket| ticket.status.pull_request = Some(opened));
     intake::set_status(ctx, TicketStatusName::InReview, "set status: In Review").await;
-    Ok(pull_request)
+    Ok(Move::on(State::AwaitingPrApproval))
+}
+
+/// Puts the pull request's address into the memo, where whoever lists workflows finds it.
+fn remember_url(ctx: &Ctx, url: &str) {
+    let memo = [("pull_request", Some(MemoValue::new(url.to_owned())))];
+    if let Err(error) = ctx.upsert_memo(memo) {
+        note(ctx, format!("the memo could not be written: {error}"));
+    }
+}
+
+/// A ticket that was parked with a closed pull request is retried with an open one.
+async fn reopen_if_closed(ctx: &Ctx) -> Step<()> {
+    let closed = ctx.state(|ticket| {
+        let was_closed = ticket.memory.closed_because.is_some();
+        was_closed
+            .then(|| ticket.status.pull_request.clone())
+            .flatten()
+    });
+    let Some(pull_request) = closed else {
+        return Ok(());
+    };
+    let change = pr_gate::change(ctx, &pull_request, SYSTEM);
+    let reopen = ForgeActivities::reopen_pull_request;
+    let options = REOPEN_PULL_REQUEST.options("reopen the pull request");
+    call_whole(ctx, reopen, change, options).await?;
+    ctx.state_mut(|ticket| ticket.memory.closed_because = None);
+    Ok(())
 }

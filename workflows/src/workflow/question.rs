@@ -1,36 +1,33 @@
 //! How any gate opens, waits and closes. The gate is data in the workflow's state; waiting is a timer and nothing else.
 
-use std::{pin::pin, time::Duration};
-
-use temporalio_sdk::{CancellableFuture, TimerOptions, workflows::select};
+use chrono::{DateTime, Utc};
 
 use super::{
-    Ctx, details, now,
-    reception::{self, Settled},
-    step::{Step, call, call_detached, next_key},
+    Ctx, now,
+    step::{Halt, Step, call, call_surely, call_whole, next_key, note},
+    transition,
+    waiting::{self, Woken},
 };
 use crate::{
     ObjectRef,
     activities::{
-        CLOSE_GATE, CloseGate, GateClosing, LedgerActivities, OPEN_GATE, OpenGateRequest,
+        CLOSE_GATE, CloseGate, GateClosing, LedgerActivities, OPEN_GATE, OpenGateRequest, REMIND,
+        Remind,
     },
-    decision::Verdict,
-    gate::{Gate, OpenGate},
+    gate::{BaseChange, Gate, OpenGate},
     policy::GatePolicy,
+    search_attributes,
 };
 
-/// A gate that was opened and not yet closed.
-pub(super) struct Question {
-    /// The gate as everybody sees it.
-    pub(super) gate: OpenGate,
-}
-
 /// What people answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// Enough of them approved.
     Approved {
         /// Who, separated by commas.
         by: String,
+        /// What the last of them said, stored.
+        comments: Option<ObjectRef>,
     },
     /// Somebody wants changes.
     Revise {
@@ -43,124 +40,161 @@ pub(super) enum Answer {
     Rejected {
         /// Who.
         by: String,
+        /// Why, stored.
+        comments: Option<ObjectRef>,
     },
     /// Nobody answered in time.
-    Expired,
+    Expired {
+        /// Until when they could have.
+        deadline: DateTime<Utc>,
+    },
 }
 
-impl Question {
-    /// Opens a gate about exactly one revision.
-    pub(super) async fn open(
-        ctx: &Ctx,
-        gate: Gate,
-        revision: &str,
-        content: &ObjectRef,
-        policy: &GatePolicy,
-    ) -> Step<Self> {
-        let key = next_key(ctx);
-        let request = OpenGateRequest {
-            approval_id: key.ticket.child_id("approval", key.sequence),
-            ticket: key.ticket,
-            gate,
-            revision: revision.to_owned(),
-            content: content.clone(),
-            approvals_needed: policy.approvals.max(1),
-            opened_at: now(ctx),
-            timeout_seconds: policy.timeout_seconds,
-        };
-        let summary = format!("open gate {gate}");
-        let gate = call(
-            ctx,
-            LedgerActivities::open_gate,
-            request,
-            OPEN_GATE,
-            &summary,
+impl Answer {
+    /// That nobody answered, for people.
+    pub(super) fn silence(about: &str, deadline: DateTime<Utc>) -> String {
+        format!(
+            "nobody decided about {about} until {}",
+            deadline.format("%Y-%m-%d %H:%M:%S UTC")
         )
-        .await?;
-        ctx.state_mut(|ticket| {
-            ticket.approvers.clear();
-            ticket.status.open_gate = Some(gate.clone());
-        });
-        show(ctx);
-        Ok(Self { gate })
     }
+}
 
-    /// Waits until the gate is decided or its time is up. May be called again for the same gate where an approval could
-    /// not be acted on: the deadline stays.
-    pub(super) async fn wait(&self, ctx: &Ctx) -> Step<Answer> {
-        let left = (self.gate.deadline - now(ctx))
-            .to_std()
-            .unwrap_or(Duration::ZERO);
-        let summary = format!("gate {} closes", self.gate.gate);
-        let timer = ctx.timer(TimerOptions::builder(left).summary(summary).build());
-        let mut timer = pin!(timer);
-        ctx.state_mut(|ticket| ticket.approvers.clear());
-        loop {
-            while let Some(settled) = reception::settle_next(ctx).await? {
-                if let Some(answer) = self.answer(ctx, settled) {
-                    // Dropping the timer would leave it running on the server.
-                    timer.cancel();
+/// Exactly what a gate asks about.
+pub(super) struct Question<'a> {
+    pub(super) gate: Gate,
+    pub(super) revision: &'a str,
+    /// What to read before deciding.
+    pub(super) content: &'a ObjectRef,
+    pub(super) policy: &'a GatePolicy,
+    /// Why it is asked again.
+    pub(super) base_change: Option<BaseChange>,
+}
+
+/// Opens a gate. The one that an earlier run opened and left open for this one stays as it is; the answer says whether it
+/// was opened now, so that people are told once.
+pub(super) async fn open(ctx: &Ctx, question: Question<'_>) -> Step<(OpenGate, bool)> {
+    if let Some(open) = ctx.state(|ticket| ticket.status.open_gate.clone()) {
+        return Ok((open, false));
+    }
+    let key = next_key(ctx);
+    let request = OpenGateRequest {
+        approval_id: key.ticket.child_id("approval", key.sequence),
+        ticket: key.ticket,
+        gate: question.gate,
+        revision: question.revision.to_owned(),
+        content: question.content.clone(),
+        policy: question.policy.clone(),
+        reporter: ctx.state(|ticket| {
+            let summary = ticket.status.summary.as_ref();
+            summary.map_or_else(String::new, |summary| summary.reporter.clone())
+        }),
+        opened_at: now(ctx),
+        base_change: question.base_change,
+    };
+    // Whole: a gate that is on record is closed on record, also when the ticket is cancelled in this moment.
+    let options = OPEN_GATE.options(format!("open gate {}", question.gate));
+    let open = LedgerActivities::open_gate;
+    let gate = call_whole(ctx, open, request, options).await?;
+    ctx.state_mut(|ticket| {
+        ticket.memory.approvers.clear();
+        ticket.memory.reminded = 0;
+        ticket.status.deadline = Some(gate.deadline);
+        ticket.status.open_gate = Some(gate.clone());
+    });
+    if !gate.approvers.is_empty() {
+        let assignees = search_attributes::ASSIGNEE.value_set(gate.approvers.clone());
+        ctx.upsert_search_attributes([assignees]);
+    }
+    transition::show(ctx);
+    Ok((gate, true))
+}
+
+/// Waits until the open gate is decided or its time is up; people are reminded before. May be called again where an
+/// approval could not be acted on: the deadline stays.
+pub(super) async fn wait(ctx: &Ctx) -> Step<Answer> {
+    let Some(gate) = ctx.state(|ticket| ticket.status.open_gate.as_ref().map(|open| open.gate))
+    else {
+        return Err(Halt::Cancelled);
+    };
+    let what = format!("gate {gate} closes");
+    loop {
+        match waiting::wait(ctx, &what, |ticket| ticket.reception.answer.is_some()).await? {
+            Woken::Ready => {
+                if let Some(answer) = ctx.state(|ticket| ticket.reception.answer.clone()) {
                     return Ok(answer);
                 }
             }
-            // A decision that came before the deadline is looked at before the timer.
-            select! {
-                waited = ctx.wait_condition(|ticket| !ticket.inbox.is_empty()) => waited?,
-                _ = timer.as_mut() => return Ok(Answer::Expired),
+            Woken::Reminder => remind(ctx).await?,
+            Woken::Expired => {
+                let deadline = ctx.state(|ticket| ticket.status.deadline.unwrap_or_default());
+                return Ok(Answer::Expired { deadline });
             }
-        }
-    }
-
-    /// Closes the gate and puts on record how. Decisions that were still on their way are told.
-    pub(super) async fn close(&self, ctx: &Ctx, answer: &Answer) -> Step<()> {
-        let (closing, by) = match answer {
-            Answer::Approved { by } => (GateClosing::Approved, Some(by.clone())),
-            Answer::Revise { by, .. } => (GateClosing::Revised, Some(by.clone())),
-            Answer::Rejected { by } => (GateClosing::Rejected, Some(by.clone())),
-            Answer::Expired => (GateClosing::Expired, None),
-        };
-        self.close_as(ctx, closing, by).await
-    }
-
-    /// Closes the gate in the way named.
-    pub(super) async fn close_as(
-        &self,
-        ctx: &Ctx,
-        closing: GateClosing,
-        by: Option<String>,
-    ) -> Step<()> {
-        close(ctx, &self.gate, closing, by).await
-    }
-
-    fn answer(&self, ctx: &Ctx, settled: Settled) -> Option<Answer> {
-        let by = settled.outcome.record.by;
-        match settled.outcome.record.decision {
-            Verdict::Approve if settled.outcome.approvals_missing > 0 => None,
-            Verdict::Approve => {
-                let names = ctx.state(|ticket| ticket.approver_names(&self.gate));
-                Some(Answer::Approved {
-                    by: names.join(", "),
-                })
-            }
-            Verdict::Revise => settled
-                .comments
-                .map(|comments| Answer::Revise { by, comments }),
-            Verdict::Reject => Some(Answer::Rejected { by }),
         }
     }
 }
 
-/// Closes an open gate: no decision counts for it any more. Runs also when the workflow was cancelled.
-pub(super) async fn close(
-    ctx: &Ctx,
-    gate: &OpenGate,
-    closing: GateClosing,
-    by: Option<String>,
-) -> Step<()> {
-    let ticket = ctx.state_mut(|ticket| {
-        ticket.status.open_gate = None;
-        ticket.key()
+/// Forgets an approval that could not be acted on: the gate stays open, and asks everybody again.
+pub(super) fn ask_again(ctx: &Ctx) {
+    ctx.state_mut(|ticket| {
+        ticket.reception.answer = None;
+        ticket.memory.approvers.clear();
     });
+    transition::show(ctx);
+}
+
+async fn remind(ctx: &Ctx) -> Step<()> {
+    let reminder = ctx.state_mut(|ticket| {
+        let gate = ticket.status.open_gate.clone()?;
+        let planned_at = *gate.reminders.get(ticket.memory.reminded)?;
+        ticket.memory.reminded += 1;
+        Some(Remind {
+            ticket: ticket.key(),
+            gate,
+            planned_at,
+        })
+    });
+    let Some(reminder) = reminder else {
+        return Ok(());
+    };
+    let what = format!("remind of gate {}", reminder.gate.gate);
+    match call(ctx, LedgerActivities::remind, reminder, REMIND, &what).await {
+        Err(Halt::Park(_, failure)) => {
+            note(
+                ctx,
+                format!("a reminder could not be sent: {}", failure.message),
+            );
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Closes the open gate and puts on record how. Decisions that are still on their way are refused by the reception.
+pub(super) async fn close(ctx: &Ctx, answer: &Answer) {
+    let (closing, by) = match answer {
+        Answer::Approved { by, .. } => (GateClosing::Approved, Some(by.clone())),
+        Answer::Revise { by, .. } => (GateClosing::Revised, Some(by.clone())),
+        Answer::Rejected { by, .. } => (GateClosing::Rejected, Some(by.clone())),
+        Answer::Expired { .. } => (GateClosing::Expired, None),
+    };
+    close_as(ctx, closing, by).await;
+}
+
+/// Closes the open gate in the way named, if one is open. Runs also when the workflow was cancelled.
+pub(super) async fn close_as(ctx: &Ctx, closing: GateClosing, by: Option<String>) {
+    let closed = ctx.state_mut(|ticket| {
+        ticket.reception.answer = None;
+        let gate = ticket.status.open_gate.take();
+        gate.map(|gate| (ticket.key(), gate))
+    });
+    let Some((ticket, gate)) = closed else { return };
+    waiting::end(ctx);
+    if !gate.approvers.is_empty() {
+        ctx.upsert_search_attributes([search_attributes::unset(
+            search_attributes::ASSIGNEE.name(),
+        )]);
+    }
     let close = CloseGate {
         ticket,
         approval_id: gate.approval_id,
@@ -169,22 +203,6 @@ pub(super) async fn close(
         at: now(ctx),
     };
     let summary = format!("close gate {}: {}", gate.gate, closing.as_str());
-    call_detached(
-        ctx,
-        LedgerActivities::close_gate,
-        close,
-        CLOSE_GATE.options(summary),
-    )
-    .await?;
-    reception::settle_all(
-        ctx,
-        &format!("gate {} is closed: {}", gate.gate, closing.as_str()),
-    )
-    .await;
-    Ok(())
-}
-
-/// Brings what the Temporal UI shows up to date.
-pub(super) fn show(ctx: &Ctx) {
-    ctx.set_current_details(ctx.state(|ticket| details::markdown(&ticket.status)));
+    let options = CLOSE_GATE.options(summary);
+    call_surely(ctx, LedgerActivities::close_gate, close, options).await;
 }

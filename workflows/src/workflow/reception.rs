@@ -1,177 +1,221 @@
-//! How decisions come in and what becomes of them. Handlers only check and store; the main routine acts. The rules are
-//! in `decision_rules.rs`.
+//! How decisions and commands come in and what becomes of them. Handlers only check and store. The reception, which runs
+//! beside the ticket's stages, looks at one after the other in the order in which they came: it has checked who sent it,
+//! counts it or says why not, puts that on record, and only then lets it take effect. The rules are in
+//! `decision_rules.rs` and `command_rules.rs`.
+
+use std::{collections::VecDeque, convert::Infallible};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    Ctx,
-    decision_rules::record,
-    now,
-    step::{Step, call_detached, note},
-};
+use super::{Ctx, TicketWorkflow, now, question::Answer, step::call_surely, waiting};
 use crate::{
-    ObjectRef,
+    State,
     activities::{
-        ADMIT_DECISION, AdmitDecision, LedgerActivities, RECORD_DECISION, RecordDecision,
+        ADMIT_COMMAND, ADMIT_DECISION, AdmitCommand, AdmitDecision, ExtendedGate, LedgerActivities,
+        RECORD_COMMAND, RECORD_DECISION, RecordCommand, RecordDecision,
     },
-    decision::{Decision, DecisionOutcome, Reopening},
+    command::{Action, Command, CommandOutcome},
+    decision::{Decision, DecisionOutcome, Verdict},
     failure::shorten,
-    status::TicketStatus,
 };
 
-/// A decision that was taken in.
+/// What people sent and what is not settled yet. Empty whenever the workflow continues as new.
+#[derive(Default)]
+pub(super) struct Reception {
+    /// Taken in and not yet looked at.
+    pub(super) inbox: VecDeque<Received>,
+    /// What is being looked at.
+    pub(super) settling: Option<Received>,
+    /// How many were taken in by this run.
+    pub(super) received: u64,
+    /// How many of them are settled.
+    pub(super) settled: u64,
+    /// The present wait's time is up: what comes now is too late.
+    pub(super) time_is_up: bool,
+    /// The open gate is decided, and the decision is being put on record.
+    pub(super) decided: bool,
+    /// How the open gate was decided, for the stage that waits for it.
+    pub(super) answer: Option<Answer>,
+    /// A command that was accepted, for the stage that waits for it.
+    pub(super) accepted: Option<Accepted>,
+}
+
+impl Reception {
+    /// Whether everything that was taken in is settled.
+    pub(super) fn is_settled(&self) -> bool {
+        self.inbox.is_empty() && self.settling.is_none()
+    }
+
+    /// Whether something that counted waits for the ticket's stage.
+    pub(super) fn awaits_stage(&self) -> bool {
+        self.answer.is_some() || self.accepted.is_some()
+    }
+
+    /// Takes something in.
+    pub(super) fn take(
+        &mut self,
+        id: Uuid,
+        at: DateTime<Utc>,
+        message: Message,
+        refused: Option<String>,
+    ) {
+        self.received += 1;
+        self.inbox.push_back(Received {
+            id,
+            at,
+            message,
+            refused,
+        });
+    }
+
+    /// What was sent under this id and is not settled yet.
+    pub(super) fn pending(&self, id: &Uuid) -> bool {
+        self.settling
+            .iter()
+            .chain(&self.inbox)
+            .any(|received| received.id == *id)
+    }
+}
+
+/// Something that was taken in.
+#[derive(Clone)]
 pub(super) struct Received {
     pub(super) id: Uuid,
-    pub(super) decision: Decision,
     pub(super) at: DateTime<Utc>,
+    pub(super) message: Message,
     /// Why it cannot count, if that was seen on arrival.
     pub(super) refused: Option<String>,
 }
 
-/// A decision that counted at the open gate.
-pub(super) struct Settled {
-    pub(super) outcome: DecisionOutcome,
-    pub(super) comments: Option<ObjectRef>,
+/// What people send.
+#[derive(Clone)]
+pub(super) enum Message {
+    Decision(Decision),
+    Command(Command),
 }
 
-/// What became of a wish to reopen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "result", rename_all = "snake_case")]
-pub enum ReopeningAnswer {
-    /// The pull request is open again.
-    Reopened {
-        /// How the ticket stands now.
-        status: Box<TicketStatus>,
+/// A command that the ticket's stage carries out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Accepted {
+    /// Go to this state.
+    Retry {
+        to: State,
+        by: String,
+        reason: Option<String>,
     },
-    /// It stays closed.
-    Refused {
-        /// Why.
-        reason: String,
-    },
+    /// Give up.
+    Abandon { by: String, reason: Option<String> },
+    /// Open the pull request again.
+    Reopen { by: String },
 }
 
-/// Takes a decision in that came as an update, and waits until the main routine has looked at it.
-pub(super) async fn receive_update(ctx: &Ctx, decision: Decision) -> DecisionOutcome {
+/// Looks at whatever people send, for as long as the ticket lives.
+pub(super) async fn serve(ctx: &Ctx) -> Infallible {
+    loop {
+        waiting::surely(ctx, |ticket| !ticket.reception.inbox.is_empty()).await;
+        settle_next(ctx).await;
+    }
+}
+
+/// Takes a decision in that came as an update, and waits until it is settled.
+pub(super) async fn receive_decision(ctx: &Ctx, decision: Decision) -> DecisionOutcome {
     let at = now(ctx);
     // The validator has seen that there is one.
     let id = decision.id.unwrap_or_default();
-    let known = ctx.state_mut(|ticket| {
-        let known = ticket.knows(&id);
-        if !known {
-            ticket.inbox.push_back(Received {
-                id,
-                decision: decision.clone(),
-                at,
-                refused: None,
-            });
-        }
-        known
-    });
-    let waited = ctx
-        .wait_condition(|ticket| ticket.outcomes.contains_key(&id))
-        .await;
-    let outcome = ctx.state(|ticket| ticket.outcomes.get(&id).cloned());
-    outcome.unwrap_or_else(|| {
-        let reason = match waited {
-            Err(_) => "the ticket was cancelled before the decision was counted",
-            Ok(()) if known => "the decision is being looked at",
-            Ok(()) => "the decision was not counted",
-        };
-        let record = record(
-            id,
-            &decision,
-            at,
-            false,
-            Some(reason.to_owned()),
-            decision.revision.clone(),
-        );
-        DecisionOutcome {
-            record,
-            approvals_missing: 0,
-        }
-    })
-}
-
-/// Looks at decisions in the order in which they came, until one counts. Nothing is left then, or the answer is there.
-pub(super) async fn settle_next(ctx: &Ctx) -> Step<Option<Settled>> {
-    while let Some(received) = take_next(ctx) {
-        if let Some(settled) = settle(ctx, received).await? {
-            return Ok(Some(settled));
-        }
-    }
-    Ok(None)
-}
-
-/// Refuses the decisions that are still on their way, for the reason given.
-pub(super) async fn settle_decisions(ctx: &Ctx, reason: &str) {
-    while let Some(mut received) = take_next(ctx) {
-        received.refused.get_or_insert_with(|| {
-            let why = ctx.state(|ticket| ticket.why_closed(&received.decision));
-            if why.contains("decided already") {
-                why
-            } else {
-                reason.to_owned()
-            }
-        });
-        // Recording is tried for ever, so only a mistake in this code could fail it; the note keeps it visible.
-        if settle(ctx, received).await.is_err() {
-            note(ctx, "a late decision could not be put on record".to_owned());
-        }
-    }
-}
-
-/// Refuses all that is still on its way: decisions, and wishes to reopen.
-pub(super) async fn settle_all(ctx: &Ctx, reason: &str) {
-    settle_decisions(ctx, reason).await;
     ctx.state_mut(|ticket| {
-        for reopening in std::mem::take(&mut ticket.reopenings) {
-            ticket.reopening_answers.insert(
-                reopening.id,
-                ReopeningAnswer::Refused {
-                    reason: reason.to_owned(),
-                },
-            );
+        if !ticket.knows(&id) {
+            let message = Message::Decision(decision.clone());
+            ticket.reception.take(id, at, message, None);
         }
     });
-}
-
-/// Takes the next decision out of the inbox. Until it is settled its id stays known, so that the same decision, sent
-/// again meanwhile, is not taken for another.
-fn take_next(ctx: &Ctx) -> Option<Received> {
-    ctx.state_mut(|ticket| {
-        let received = ticket.inbox.pop_front()?;
-        ticket.settling = Some(received.id);
-        Some(received)
-    })
-}
-
-/// Looks at one decision and puts on record what became of it. Whoever waits for it gets an answer in any case.
-async fn settle(ctx: &Ctx, received: Received) -> Step<Option<Settled>> {
-    let (id, decision, at) = (received.id, received.decision.clone(), received.at);
-    let settled = count_and_record(ctx, received).await;
-    ctx.state_mut(|ticket| {
-        ticket.settling = None;
-        ticket.outcomes.entry(id).or_insert_with(|| {
-            let reason = Some("the decision could not be put on record".to_owned());
-            let revision = decision.revision.clone();
+    waiting::surely(ctx, |ticket| !ticket.reception.pending(&id)).await;
+    ctx.state(|ticket| ticket.decision_outcome(&id))
+        .unwrap_or_else(|| {
+            // Only if very many others came in between.
+            let reason = Some("what became of it is in the ledger".to_owned());
             DecisionOutcome {
-                record: record(id, &decision, at, false, reason, revision),
+                record: super::decision_rules::record(
+                    id,
+                    &decision,
+                    at,
+                    false,
+                    reason,
+                    decision.revision.clone(),
+                ),
                 approvals_missing: 0,
             }
-        });
-    });
-    settled
+        })
 }
 
-async fn count_and_record(ctx: &Ctx, received: Received) -> Step<Option<Settled>> {
-    let Received {
-        id,
-        decision,
-        at,
-        refused,
-    } = received;
+/// Takes a command in that came as an update, and waits until it is settled.
+pub(super) async fn receive_command(ctx: &Ctx, command: Command) -> CommandOutcome {
+    let at = now(ctx);
+    let id = command.id.unwrap_or_default();
+    ctx.state_mut(|ticket| {
+        if !ticket.knows(&id) {
+            let message = Message::Command(command.clone());
+            ticket.reception.take(id, at, message, None);
+        }
+    });
+    waiting::surely(ctx, |ticket| !ticket.reception.pending(&id)).await;
+    ctx.state(|ticket| {
+        ticket.command_outcome(&id).unwrap_or_else(|| {
+            let reason = Some("what became of it is in the ledger".to_owned());
+            ticket.command_refused(id, &command, at, false, reason)
+        })
+    })
+}
+
+async fn settle_next(ctx: &Ctx) {
+    let received = ctx.state_mut(|ticket| {
+        let received = ticket.reception.inbox.pop_front();
+        ticket.reception.settling.clone_from(&received);
+        received
+    });
+    let Some(received) = received else { return };
+    let effect = match received.message {
+        Message::Decision(decision) => {
+            settle_decision(ctx, received.id, decision, received.at, received.refused).await
+        }
+        Message::Command(command) => {
+            settle_command(ctx, received.id, command, received.at, received.refused).await
+        }
+    };
+    ctx.state_mut(|ticket| {
+        let reception = &mut ticket.reception;
+        reception.settling = None;
+        reception.settled += 1;
+        reception.decided = false;
+        match &effect {
+            Effect::Nothing => {}
+            Effect::Answer(answer) => reception.answer = Some(answer.clone()),
+            Effect::Accepted(accepted) => reception.accepted = Some(accepted.clone()),
+            Effect::Cancel { .. } => {}
+        }
+    });
+    if let Effect::Cancel { reason } = effect {
+        // As if it had been cancelled in Temporal: whatever waits or runs stops, unless it is detached.
+        ctx.cancellation_token().cancel_with_reason(reason);
+        ctx.state_mut(|_| ());
+    }
+}
+
+/// What something that counted does to the ticket.
+enum Effect {
+    Nothing,
+    Answer(Answer),
+    Accepted(Accepted),
+    Cancel { reason: String },
+}
+
+async fn settle_decision(
+    ctx: &Ctx,
+    id: Uuid,
+    decision: Decision,
+    at: DateTime<Utc>,
+    refused: Option<String>,
+) -> Effect {
     let ticket = ctx.state(|ticket| ticket.key());
     let stamped = Decision {
         id: Some(id),
@@ -181,48 +225,102 @@ async fn count_and_record(ctx: &Ctx, received: Received) -> Step<Option<Settled>
         ticket: ticket.clone(),
         decision: stamped.clone(),
     };
-    let options =
-        ADMIT_DECISION.options(format!("check who decided: {}", shorten(&stamped.by, 60)));
-    let admission = call_detached(ctx, LedgerActivities::admit_decision, admit, options).await?;
+    let what = format!("check who decided: {}", shorten(&stamped.by, 60));
+    let options = ADMIT_DECISION.options(what);
+    let admission = call_surely(ctx, LedgerActivities::admit_decision, admit, options).await;
     let (outcome, approval_id) =
-        ctx.state_mut(|ticket| ticket.count(&stamped, at, refused, &admission));
+        ctx.state_mut(|ticket| ticket.count_decision(&stamped, at, refused, &admission));
     let entry = RecordDecision {
         ticket,
         approval_id,
         record: outcome.record.clone(),
         comments: admission.comments.clone(),
     };
-    let summary = format!(
+    let what = format!(
         "record {} {} by {}",
         stamped.gate,
         stamped.decision,
         shorten(&stamped.by, 60)
     );
-    let options = RECORD_DECISION.options(summary);
-    call_detached(ctx, LedgerActivities::record_decision, entry, options).await?;
-    let counted = outcome.record.refused.is_none();
-    ctx.state_mut(|ticket| ticket.outcomes.insert(id, outcome.clone()));
-    Ok(counted.then_some(Settled {
-        outcome,
-        comments: admission.comments,
-    }))
+    let options = RECORD_DECISION.options(what);
+    call_surely(ctx, LedgerActivities::record_decision, entry, options).await;
+    if outcome.record.refused.is_some() || outcome.approvals_missing > 0 {
+        return Effect::Nothing;
+    }
+    let by = outcome.record.by;
+    match (stamped.decision, admission.comments) {
+        (Verdict::Approve, comments) => Effect::Answer(Answer::Approved {
+            by: ctx.state(TicketWorkflow::approver_names),
+            comments,
+        }),
+        (Verdict::Revise, Some(comments)) => Effect::Answer(Answer::Revise { by, comments }),
+        // The rules refuse a revision without comments, and comments are stored.
+        (Verdict::Revise, None) => Effect::Nothing,
+        (Verdict::Reject, comments) => Effect::Answer(Answer::Rejected { by, comments }),
+    }
 }
 
-/// Takes a wish to reopen in, and waits for its answer.
-pub(super) async fn receive_reopening(ctx: &Ctx, reopening: Reopening) -> ReopeningAnswer {
-    let id = reopening.id;
-    ctx.state_mut(|ticket| {
-        let known = ticket.reopening_answers.contains_key(&id)
-            || ticket.reopenings.iter().any(|wish| wish.id == id);
-        if !known {
-            ticket.reopenings.push_back(reopening);
-        }
-    });
-    let _ = ctx
-        .wait_condition(|ticket| ticket.reopening_answers.contains_key(&id))
-        .await;
-    ctx.state(|ticket| ticket.reopening_answers.get(&id).cloned())
-        .unwrap_or(ReopeningAnswer::Refused {
-            reason: "the ticket was cancelled before the pull request could be reopened".to_owned(),
+async fn settle_command(
+    ctx: &Ctx,
+    id: Uuid,
+    command: Command,
+    at: DateTime<Utc>,
+    refused: Option<String>,
+) -> Effect {
+    let ticket = ctx.state(|ticket| ticket.key());
+    let stamped = Command {
+        id: Some(id),
+        ..command
+    };
+    let admit = AdmitCommand {
+        ticket: ticket.clone(),
+        command: stamped.clone(),
+    };
+    let what = format!("check who commanded: {}", shorten(&stamped.by, 60));
+    let options = ADMIT_COMMAND.options(what);
+    let admission = call_surely(ctx, LedgerActivities::admit_command, admit, options).await;
+    let outcome = ctx.state_mut(|ticket| ticket.count_command(&stamped, at, refused, &admission));
+    let extended = outcome.deadline.and_then(|deadline| {
+        ctx.state(|ticket| {
+            ticket
+                .status
+                .open_gate
+                .as_ref()
+                .map(|gate| gate.approval_id)
         })
+        .map(|approval_id| ExtendedGate {
+            approval_id,
+            deadline,
+        })
+    });
+    let entry = RecordCommand {
+        ticket,
+        record: outcome.record.clone(),
+        from: stamped.from,
+        raise: stamped.raise,
+        seconds: stamped.seconds,
+        extended,
+    };
+    let what = format!("record {} by {}", stamped.action, shorten(&stamped.by, 60));
+    let options = RECORD_COMMAND.options(what);
+    call_surely(ctx, LedgerActivities::record_command, entry, options).await;
+    if outcome.record.refused.is_some() {
+        return Effect::Nothing;
+    }
+    let (by, reason) = (outcome.record.by, outcome.record.reason);
+    match stamped.action {
+        Action::Retry => match outcome.goes_to {
+            Some(to) => Effect::Accepted(Accepted::Retry { to, by, reason }),
+            None => Effect::Nothing,
+        },
+        Action::Abandon => Effect::Accepted(Accepted::Abandon { by, reason }),
+        Action::Reopen => Effect::Accepted(Accepted::Reopen { by }),
+        Action::Extend => {
+            super::transition::show(ctx);
+            Effect::Nothing
+        }
+        Action::Cancel => Effect::Cancel {
+            reason: reason.unwrap_or_else(|| format!("cancelled by {by}")),
+        },
+    }
 }

@@ -10,9 +10,11 @@ use super::Ctx;
 use crate::{
     State,
     activities::{
-        COMMENT_ON_TICKET, StepKey, TicketActivities, TicketComment, TicketEvent, Timing,
+        COMMENT_ON_TICKET, PlanningActivities, StepKey, TicketActivities, TicketComment,
+        TicketEvent, Timing,
     },
     failure::{Failure, kind, shorten},
+    usage::Spent,
 };
 
 /// What a stage comes to.
@@ -25,6 +27,8 @@ pub(super) enum Halt {
     Park(State, Failure),
     /// Somebody cancelled the workflow.
     Cancelled,
+    /// The history has grown long while people were waited for: the workflow continues as new and waits on.
+    Renew,
 }
 
 impl From<WorkflowCancellationError> for Halt {
@@ -41,10 +45,10 @@ pub(super) fn park(kind: &str, step: &str, message: impl AsRef<str>) -> Halt {
 /// The next step's idempotency key.
 pub(super) fn next_key(ctx: &Ctx) -> StepKey {
     ctx.state_mut(|ticket| {
-        ticket.step += 1;
+        ticket.memory.step += 1;
         StepKey {
             ticket: ticket.key(),
-            sequence: ticket.step,
+            sequence: ticket.memory.step,
         }
     })
 }
@@ -102,6 +106,42 @@ where
     run(ctx, activity, input, options).await
 }
 
+/// Calls an activity that is not broken off once it has begun: what it leaves outside must be known, so that it can be
+/// undone. A ticket that is cancelled already does not begin it.
+pub(super) async fn call_whole<A>(
+    ctx: &Ctx,
+    activity: A,
+    input: A::Input,
+    options: ActivityOptions,
+) -> Step<A::Output>
+where
+    A: ActivityDefinition,
+    A::Output: TemporalDeserializable,
+{
+    if ctx.cancellation_token().is_cancelled() {
+        return Err(Halt::Cancelled);
+    }
+    call_detached(ctx, activity, input, options).await
+}
+
+/// Calls an activity that is tried until it succeeds, also when the workflow was cancelled. Only a mistake in this code
+/// could fail it; that fails the workflow task, so that the ticket waits for a corrected worker.
+pub(super) async fn call_surely<A>(
+    ctx: &Ctx,
+    activity: A,
+    input: A::Input,
+    options: ActivityOptions,
+) -> A::Output
+where
+    A: ActivityDefinition,
+    A::Output: TemporalDeserializable,
+{
+    match call_detached(ctx, activity, input, options).await {
+        Ok(output) => output,
+        Err(halt) => panic!("what must be recorded was not: {halt:?}"),
+    }
+}
+
 /// Tells the ticket's readers. A comment that cannot be posted stops nothing; it becomes a note.
 pub(super) async fn tell(ctx: &Ctx, event: TicketEvent, summary: &str) {
     let key = next_key(ctx);
@@ -130,6 +170,15 @@ pub(super) fn note(ctx: &Ctx, text: String) {
 }
 
 impl super::TicketWorkflow {
+    /// Counts what a step spent.
+    pub(super) fn spend(&mut self, spent: &Spent, by_planner: bool) {
+        self.status.usage += spent.usage;
+        self.status.agent_seconds += spent.agent_seconds;
+        if by_planner {
+            self.status.planning_usage += spent.usage;
+        }
+    }
+
     pub(super) fn note(&mut self, text: &str) {
         if self.status.notes.len() >= 20 {
             self.status.notes.remove(0);
@@ -149,13 +198,28 @@ where
     A::Output: TemporalDeserializable,
 {
     let step = activity.name().to_owned();
-    let priority = ctx.state(|ticket| ticket.priority.key());
+    let priority = ctx.state(|ticket| ticket.input.priority.key());
     let mut options = options;
     options.priority = Some(Priority::builder().priority_key(priority).build());
     match ctx.execute_activity(activity, input, options).await {
         Ok(output) => Ok(output),
         Err(ActivityExecutionError::Cancelled(_)) => Err(Halt::Cancelled),
-        Err(error) => Err(Halt::Park(State::Error, failure_of(&step, &error))),
+        Err(error) => {
+            if let Some(spent) = spent(&error) {
+                ctx.state_mut(|ticket| {
+                    ticket.spend(&spent, step == PlanningActivities::plan.name())
+                });
+            }
+            Err(Halt::Park(State::Error, failure_of(&step, &error)))
+        }
+    }
+}
+
+/// What a step spent that failed for good.
+fn spent(error: &ActivityExecutionError) -> Option<Spent> {
+    match error.reason() {
+        Some(IncomingError::Application(failure)) => failure.details::<Spent>().ok().flatten(),
+        _ => None,
     }
 }
 

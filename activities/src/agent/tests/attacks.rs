@@ -17,8 +17,8 @@ use crate::sandbox::{Capture, give_to_room};
 #[tokio::test]
 async fn the_extension_refuses_what_is_out_of_bounds_and_the_run_goes_on() {
     let refused = [
-        ("README.md", "not in the SPEC's scope"),
-        ("src/greet.js.bak", "not in the SPEC's scope"),
+        ("README.md", "not in the scope"),
+        ("src/greet.js.bak", "not in the scope"),
         (".git/hooks/pre-commit", "off limits"),
         ("src/.GIT/config", "off limits"),
         ("../outside", "outside the workspace"),
@@ -192,7 +192,8 @@ async fn without_its_policy_pi_does_nothing() {
     give_to_room(&sessions).unwrap();
     for (file, content) in [
         ("policy.json", "not json"),
-        ("guard.ts", "export default ("),
+        ("sallyport.ts", "export default ("),
+        ("request_scope.ts", "export const ("),
     ] {
         setup::write_files(&files, gateway.config(), &Scope::default(), &world.limits).unwrap();
         fs::write(files.join(file), content).unwrap();

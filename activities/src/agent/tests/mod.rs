@@ -2,6 +2,7 @@
 
 mod attacks;
 mod runs;
+mod scope;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
 
@@ -81,6 +82,7 @@ impl World {
             model,
             limits: AgentLimits {
                 wall: Duration::from_secs(120),
+                scope_requests: 1,
                 ..AgentLimits::default()
             },
             spending: RunLimits {

@@ -17,8 +17,8 @@ async fn a_command_works_in_its_workspace_and_tells_how_it_ended() {
         .await;
     assert_eq!(result.output.text, "/room\noops\n42\n");
     assert_eq!(
-        (result.exit, result.timed_out, result.success()),
-        (3, false, false)
+        (result.exit, &result.stopped, result.success()),
+        (3, &None, false)
     );
     assert_eq!(
         fs::read_to_string(house.workspace().join("file")).unwrap(),

@@ -35,7 +35,7 @@ async fn a_fork_bomb_ends_with_its_time() {
     let marker = marker();
     let bomb = format!("b() {{ sleep {marker} & b | b & }}; b; sleep {marker}");
     let result = house.run_within(limits, &bomb).await;
-    assert!(result.timed_out);
+    assert_eq!(result.stopped, Some(Stopped::TimeUp));
     assert!(!runs(&marker));
 }
 
@@ -78,6 +78,79 @@ async fn memory_and_disk_are_limited() {
     );
 }
 
+/// The kernel cannot be made to run out of memory in a test, but what it then does can be: it kills, and counts.
+#[tokio::test]
+async fn a_command_that_was_killed_for_memory_is_no_broken_sandbox() {
+    let mut house = House::new();
+    let counters = house.folder.path().join("vmstat");
+    let count =
+        |kills: u32| fs::write(&counters, format!("pgfault 5\noom_kill {kills}\n")).unwrap();
+    house.sandbox.counters = counters.clone();
+
+    count(3);
+    let result = house.run("echo so far; kill -9 $$").await;
+    assert_eq!(
+        (result.exit, result.stopped),
+        (137, None),
+        "no kernel did that"
+    );
+
+    let marker = marker();
+    for (victim, exit) in [("sleep", 137), ("bwrap", 137)] {
+        count(3);
+        let command = format!("echo so far; exec sleep {marker}");
+        let (result, ()) = tokio::join!(house.run(&command), async {
+            let program = format!("sleep\0{marker}\0");
+            while !runs(&program) {
+                tokio::task::yield_now().await;
+            }
+            count(4);
+            kill_one(victim, &marker);
+        });
+        assert_eq!(
+            (result.exit, &result.stopped),
+            (exit, &Some(Stopped::OutOfMemory)),
+            "{victim}"
+        );
+        assert!(result.output.text.starts_with("so far\n"));
+        assert!(result.output.text.contains("memory ran out"));
+        assert!(!runs(&marker));
+    }
+
+    // Another one may have been meant: this one ended by itself.
+    count(3);
+    let (result, ()) = tokio::join!(
+        house.run("while ! [ -e /room/go ]; do :; done; exit 4"),
+        async {
+            count(4);
+            fs::write(house.workspace().join("go"), "").unwrap();
+        }
+    );
+    assert_eq!((result.exit, result.stopped), (4, None));
+    assert!(result.output.text.contains("memory ran out"));
+}
+
+/// Kills the first process called `program` that has `marker` in its command line.
+fn kill_one(program: &str, marker: &str) {
+    let victim = fs::read_dir("/proc").unwrap().flatten().find(|entry| {
+        let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        name.trim() == program
+            && line
+                .windows(marker.len())
+                .any(|part| part == marker.as_bytes())
+    });
+    let id = victim
+        .unwrap()
+        .file_name()
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let id = rustix::process::Pid::from_raw(id).unwrap();
+    rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+}
+
 #[tokio::test]
 async fn nothing_outlives_its_room() {
     let house = House::new();
@@ -88,7 +161,7 @@ async fn nothing_outlives_its_room() {
          while ! [ -s /room/alive ]; do :; done; exit 5"
     );
     let result = house.run(&command).await;
-    assert_eq!((result.exit, result.timed_out), (5, false));
+    assert_eq!((result.exit, result.stopped), (5, None));
     assert!(!runs(&marker), "survivors");
 
     let limits = Limits {
@@ -99,8 +172,8 @@ async fn nothing_outlives_its_room() {
         .run_within(limits, &format!("sleep {marker} & echo started; wait"))
         .await;
     assert_eq!(
-        (ended.output.text.as_str(), ended.timed_out),
-        ("started\n", true)
+        (ended.output.text.as_str(), ended.stopped),
+        ("started\n", Some(Stopped::TimeUp))
     );
     assert!(!runs(&marker), "survivors of a time-out");
 }

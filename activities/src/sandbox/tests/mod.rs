@@ -62,7 +62,7 @@ impl House {
 }
 
 /// Whether a process on this machine has `marker` in its command line.
-fn runs(marker: &str) -> bool {
+pub(crate) fn runs(marker: &str) -> bool {
     fs::read_dir("/proc").unwrap().flatten().any(|entry| {
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         line.windows(marker.len())
@@ -71,6 +71,6 @@ fn runs(marker: &str) -> bool {
 }
 
 /// A number that only the caller's commands have as an argument.
-fn marker() -> String {
+pub(crate) fn marker() -> String {
     format!("7{:09}", uuid::Uuid::new_v4().as_u128() % 1_000_000_000)
 }

@@ -152,6 +152,15 @@ impl AgentStep {
         )
     }
 
+    /// Adds a call of Sallyport's `request_scope`, which asks people for more files.
+    #[must_use]
+    pub fn request_scope(self, paths: &[&str], reason: impl Into<String>) -> Self {
+        self.call(
+            "request_scope",
+            json!({ "paths": paths, "reason": reason.into() }),
+        )
+    }
+
     /// Sets what it costs.
     #[must_use]
     pub fn usage(mut self, usage: Usage) -> Self {

@@ -12,12 +12,14 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use sallyport_test_support::{
     child::Output,
     demo_scenario::{demo_scenario, demo_ticket},
     flux_lens::{NewTicket, Priority},
+    full_story::{ANSWERS, Answer, full_story},
     installation::{Installation, InstallationOptions, Model},
+    scripted_model::Scenario,
 };
 
 use paint::{Paint, say};
@@ -32,9 +34,13 @@ use repository::Repository;
                   one a scripted model answers, which knows only the demo's own ticket."
 )]
 struct Arguments {
-    /// Approve at both gates without asking
+    /// Answer at every gate without asking: approve, or what the story has
     #[arg(short, long)]
     yes: bool,
+    /// Which story the scripted model tells: `short`, in which all goes well, or `full`, with a revised SPEC, a request for
+    /// more scope, a failed QA and changes requested on the pull request
+    #[arg(long, value_enum, default_value_t = Story::Short)]
+    story: Story,
     /// Work on this git repository; a bare copy of it is made, yours stays as it is. Needs --ticket and an API key
     #[arg(long, value_name = "PATH", requires = "ticket")]
     repo: Option<PathBuf>,
@@ -50,6 +56,31 @@ struct Arguments {
     /// Leave everything running at the end, until Ctrl-C
     #[arg(long)]
     keep: bool,
+}
+
+/// The stories that the scripted model knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Story {
+    Short,
+    Full,
+}
+
+impl Story {
+    fn scenario(self) -> Scenario {
+        const THINKING_MS: u64 = 600;
+        match self {
+            Self::Short => demo_scenario(THINKING_MS),
+            Self::Full => full_story(THINKING_MS),
+        }
+    }
+
+    /// What people answer in it.
+    fn answers(self) -> &'static [Answer] {
+        match self {
+            Self::Short => &[],
+            Self::Full => &ANSWERS,
+        }
+    }
 }
 
 #[tokio::main]
@@ -76,6 +107,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         bail!(
             "the scripted model knows only the demo's own ticket: set ANTHROPIC_API_KEY or OPENAI_API_KEY to work on \
              a repository of yours"
+        );
+    }
+    if vendor.is_some() && arguments.story == Story::Full {
+        bail!(
+            "only the scripted model knows the full story: unset the API key, or leave --story out"
         );
     }
     let paint = Paint::stdout();
@@ -111,7 +147,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             model: model_name(vendor, arguments.model),
         },
         None => Model::Scripted {
-            scenario: demo_scenario(600),
+            scenario: arguments.story.scenario(),
             vendor: "anthropic",
         },
     };
@@ -128,7 +164,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     say(&paint.heading("3. A ticket is filed; its signed webhook reaches Sallyport"));
     let id = installation.flux_lens.create_ticket(ticket.clone())?;
     say(&format!("{}  {}", paint.bold(&id), ticket.title));
-    let completed = story::follow(&installation, &id, arguments.yes, &paint).await?;
+    let script = arguments.story.answers();
+    let completed = story::follow(&installation, &id, arguments.yes, script, &paint).await?;
     if completed {
         repository.show_result(&paint)?;
     }

@@ -1,9 +1,9 @@
 //! The ticket's story as it happens: states, the agent's progress, and the questions at the gates.
 
-use std::{io::BufRead, sync::mpsc, time::Duration};
+use std::{collections::VecDeque, io::BufRead, sync::mpsc, time::Duration};
 
 use anyhow::{Context, bail};
-use sallyport_test_support::{installation::Installation, tools::TestTools};
+use sallyport_test_support::{full_story::Answer, installation::Installation, tools::TestTools};
 use serde_json::Value;
 
 use crate::paint::{Paint, plain, say};
@@ -17,13 +17,18 @@ struct Told<'a> {
     log: u64,
     asked: String,
     answers: Option<mpsc::Receiver<String>>,
+    /// What is answered where nobody is asked; an approval when it is empty.
+    script: VecDeque<Answer>,
 }
 
 /// Tells the ticket's story until it ends or is parked; answers whether it was completed.
+///
+/// `script` is what is answered where nobody is asked, gate by gate.
 pub async fn follow(
     installation: &Installation,
     id: &str,
     yes: bool,
+    script: &[Answer],
     paint: &Paint,
 ) -> anyhow::Result<bool> {
     let mut told = Told {
@@ -34,6 +39,7 @@ pub async fn follow(
         log: 0,
         asked: String::new(),
         answers: (!yes).then(answers),
+        script: script.iter().copied().collect(),
     };
     let mut pace = tokio::time::interval(Duration::from_millis(200));
     loop {
@@ -135,8 +141,10 @@ impl Told<'_> {
             self.asked = approval.to_owned();
             self.ask(name, gate).await?;
             if self.answers.is_none() {
-                return self.decide("approve", None);
+                let (verb, message) = self.scripted(name)?;
+                return self.decide(verb, message);
             }
+            self.script.pop_front();
         }
         let Some(answers) = &self.answers else {
             return Ok(());
@@ -147,6 +155,18 @@ impl Told<'_> {
             Err(mpsc::TryRecvError::Disconnected) => {
                 bail!("there is nobody left to ask: the input is closed")
             }
+        }
+    }
+
+    /// The next answer of the script, which is for the gate that asks.
+    fn scripted(&mut self, gate: &str) -> anyhow::Result<(&'static str, Option<&'static str>)> {
+        match self.script.pop_front() {
+            Some(answer) if answer.gate == gate => Ok((answer.verb, answer.message)),
+            Some(answer) => bail!(
+                "gate {gate} asks, and the story has an answer for {}",
+                answer.gate
+            ),
+            None => Ok(("approve", None)),
         }
     }
 
@@ -182,6 +202,12 @@ impl Told<'_> {
                 say(&format!("\n{}\n", indented(&spec)));
                 "Gate 1: shall this SPEC be carried out?"
             }
+            "SCOPE" => {
+                let approval = gate["approval_id"].as_str().unwrap_or_default();
+                let wish = api.get(&format!("/approvals/{approval}/content")).await?;
+                say(&format!("\n{}\n", asked_for(&wish)));
+                "Between the gates: may the agent change these further files?"
+            }
             _ => {
                 let report = api
                     .text(&format!("/workflows/{}/qa-report", self.id))
@@ -193,6 +219,12 @@ impl Told<'_> {
             }
         };
         say(&self.paint.bold(title));
+        if let Some(first) = gate["base_change"]["first"].as_str() {
+            say(&format!(
+                "It asks again: files in scope changed on the base branch meanwhile, such as {}.",
+                plain(first)
+            ));
+        }
         let revision = gate["revision"].as_str().unwrap_or_default();
         say(&format!(
             "It asks about revision {} until {}.",
@@ -201,8 +233,12 @@ impl Told<'_> {
         ));
         if self.answers.is_some() {
             let temporal = TestTools::load()?.temporal;
+            let answers = match name {
+                "SCOPE" => "a (allow),  x (refuse)",
+                _ => "a (approve),  r TEXT (revise),  x (reject)",
+            };
             say(&format!(
-                "Answer here with  a (approve),  r TEXT (revise),  x (reject)  — or anywhere else, for instance:\n{}",
+                "Answer here with  {answers}  — or anywhere else, for instance:\n{}",
                 self.paint.faint(&format!(
                     "  {} workflow signal --address {} --workflow-id ticket:flux-lens:{} --name decide \\\n    \
                      --input '{{\"gate\":\"{name}\",\"revision\":\"{revision}\",\"decision\":\"APPROVE\",\
@@ -287,6 +323,18 @@ fn line(transition: &Value, paint: &Paint) -> String {
     format!(
         "  {time}  {}{reason}",
         paint.green(&format!("{:<24}", text("to")))
+    )
+}
+
+/// The files that the agent asks for, and its reason.
+fn asked_for(wish: &Value) -> String {
+    let paths = wish["paths"].as_array().into_iter().flatten();
+    let paths: Vec<&str> = paths.filter_map(Value::as_str).collect();
+    let reason = wish["reason"].as_str().unwrap_or_default();
+    format!(
+        "    The agent asks for:\n{}\n    Its reason:\n{}",
+        indented(&indented(&paths.join("\n"))),
+        indented(&indented(reason))
     )
 }
 

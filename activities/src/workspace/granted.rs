@@ -1,0 +1,100 @@
+//! What an agent may change: the files that the approved SPEC lists, and those that people granted beyond them. This is
+//! the only place where a scope is widened; all who look at one have it from here.
+
+use sallyport_ledger::objects::{ObjectError, Objects};
+use sallyport_workflows::{
+    ObjectRef,
+    failure::kind,
+    scope::{Scope, ScopeRequest},
+    spec::Spec,
+};
+
+use crate::{failure::StepError, scope_request};
+
+/// What may be changed, and what of it was granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// All files that may be created, changed or deleted.
+    pub scope: Scope,
+    /// The agent's requests that people granted, oldest first.
+    pub requests: Vec<ScopeRequest>,
+}
+
+/// Widens the scope of `spec` by `grants`, each the stored request that people said yes to; its hash is the proof that
+/// it is the same. If one is gone or is no request: a final failure, [`kind::SPEC_CHANGED`].
+pub async fn load(
+    objects: &Objects,
+    spec: &Spec,
+    grants: &[ObjectRef],
+) -> Result<Granted, StepError> {
+    let mut scope = spec.scope();
+    let mut requests = Vec::new();
+    for grant in grants {
+        let request = request(objects, grant).await?;
+        scope.extend(request.paths.iter().cloned());
+        requests.push(request);
+    }
+    Ok(Granted { scope, requests })
+}
+
+/// The stored request `reference`, if it is one that people could have been asked about; else a final failure,
+/// [`kind::SPEC_CHANGED`].
+pub async fn request(objects: &Objects, reference: &ObjectRef) -> Result<ScopeRequest, StepError> {
+    let changed = |reason: &dyn std::fmt::Display| {
+        let message = format!(
+            "what is stored as {reference} is no request for more scope that people could have decided about: {reason}; \
+             plan the ticket again"
+        );
+        StepError::fatal(kind::SPEC_CHANGED, message)
+    };
+    let content = objects.get(reference).await.map_err(|error| match error {
+        ObjectError::Storage { .. } | ObjectError::Folder { .. } => StepError::step(error),
+        _ => changed(&error),
+    })?;
+    let request = serde_json::from_slice(&content).map_err(|problem| changed(&problem))?;
+    scope_request::check(&request).map_err(|problem| changed(&problem))?;
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use sallyport_ledger::config::ObjectsConfig;
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::spec_for;
+
+    #[tokio::test]
+    async fn only_stored_requests_widen_the_scope() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        let objects = Objects::open(&ObjectsConfig { path }).unwrap();
+        let spec = spec_for(&["src/a.js"]);
+        let put = async |json: serde_json::Value| objects.put(json.to_string()).await.unwrap();
+        let first = put(json!({"paths": ["src/b.js"], "reason": "r"})).await;
+        let second = put(json!({"paths": ["c", "src/b.js"], "reason": "s"})).await;
+
+        let none = load(&objects, &spec, &[]).await.unwrap();
+        assert_eq!((none.scope, none.requests), (spec.scope(), Vec::new()));
+        let both = load(&objects, &spec, &[first, second]).await.unwrap();
+        let paths: Vec<_> = both.scope.paths().map(|path| path.as_str()).collect();
+        assert_eq!(paths, ["c", "src/a.js", "src/b.js"]);
+        assert_eq!(both.requests[1].reason, "s");
+
+        let many: Vec<String> = (0..21).map(|number| format!("f{number}")).collect();
+        for wrong in [
+            ObjectRef::of(b"never stored"),
+            put(json!({"paths": ["../x"], "reason": "r"})).await,
+            put(json!({"paths": [".git/config"], "reason": "r"})).await,
+            put(json!({"paths": many, "reason": "r"})).await,
+            put(json!({"paths": [], "reason": "r"})).await,
+            put(json!({"paths": ["b"], "reason": ""})).await,
+            put(json!({"paths": ["b"], "reason": "r", "granted": true})).await,
+            put(json!(["b"])).await,
+        ] {
+            let error = load(&objects, &spec, &[wrong]).await.unwrap_err();
+            assert!(error.is_final(), "{error}");
+            assert_eq!(error.kind(), kind::SPEC_CHANGED, "{error}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What the property test has found: each a short life that the workflow once got wrong.
+
+use sallyport_workflows::{
+    State,
+    command::Action,
+    decision::Verdict,
+    policy::{Budget, InstallationPolicy},
+};
+
+use crate::{
+    chance::{Happening::*, Life},
+    directed::{command, decide, join, life},
+    player::play,
+    ticket::input,
+};
+
+/// Plays a life that must be as the model says, and answers with its states.
+fn path(life: &Life) -> Vec<State> {
+    let played = play(life);
+    if let Err(error) = played.result {
+        panic!("{error}\n{}", played.story.join("\n"));
+    }
+    played.path.iter().map(|step| step.to).collect()
+}
+
+#[test]
+fn a_decision_that_is_looked_at_when_the_ticket_ends_is_looked_at_once() {
+    // It was looked at twice, and the first look could still run when the workflow had ended.
+    let ends = ["close_gate", "record_transition", "comment_on_ticket"].map(EndOf);
+    let begin = vec![Settle, decide(Verdict::Approve), Cancel];
+    let path = path(&life(join(begin, ends.to_vec())));
+    assert_eq!(path.last(), Some(&State::Cancelled));
+}
+
+#[test]
+fn a_pull_request_is_not_reopened_twice_at_once() {
+    // The second reopening was accepted, nobody took it, and no later command got through.
+    let reopen = || command(Action::Reopen, None);
+    let closed = vec![Settle, Help, decide(Verdict::Reject), Settle, reopen()];
+    let reopening = ["admit_command", "record_command"].map(EndOf).to_vec();
+    let then = vec![reopen(), Settle, command(Action::Cancel, None)];
+    let path = path(&life(join(join(closed, reopening), then)));
+    let end = [State::PrClosed, State::AwaitingPrApproval, State::Cancelled];
+    assert_eq!(path[path.len() - 3..], end);
+}
+
+#[test]
+fn nothing_counts_once_a_ticket_is_cancelled_in_temporal() {
+    // While the comment about the gate was being posted, the gate still took decisions.
+    let opened = vec![Until("open_gate"), EndOf("open_gate"), Cancel];
+    let path = path(&life(join(opened, vec![decide(Verdict::Approve)])));
+    assert_eq!(path.last(), Some(&State::Cancelled));
+}
+
+#[test]
+fn a_cancellation_in_time_wins_over_the_deadline() {
+    // It was accepted, and the ticket ended as rejected by silence.
+    let cancel = command(Action::Cancel, None);
+    let mut life = life(vec![Settle, cancel, FallDue { exactly: true }, Settle]);
+    life.policy.spec_gate.reminders_percent.clear();
+    let path = path(&life);
+    assert_eq!(path.last(), Some(&State::Cancelled));
+}
+
+#[test]
+fn a_cancelled_ticket_with_a_long_history_ends() {
+    // The workflow code went round for ever.
+    let mut life = life(vec![Until("open_gate"), EndOf("open_gate"), Cancel]);
+    life.tasks[1].insert(0, GrowLong);
+    assert_eq!(path(&life).last(), Some(&State::Cancelled));
+}
+
+#[test]
+fn the_planner_gets_what_the_repository_allows() {
+    // It got what the installation allows.
+    let policy = input().installation_policy;
+    let strict = |planning_cost_micro_usd| InstallationPolicy {
+        budget: Budget {
+            planning_cost_micro_usd,
+            ..policy.budget.clone()
+        },
+        ..policy.clone()
+    };
+    for (allowed, state) in [(0, State::Error), (5, State::AwaitingSpecApproval)] {
+        let mut life = life(vec![Settle]);
+        life.effective = Some(strict(allowed));
+        assert_eq!(path(&life)[2], state);
+    }
+}
