@@ -8,7 +8,7 @@ use sallyport_workflows::{
 };
 
 use crate::{
-    chance::{Happening::*, Life},
+    chance::{Happening::*, Life, Via},
     directed::{command, decide, join, life},
     player::play,
     ticket::input,
@@ -67,6 +67,22 @@ fn a_cancelled_ticket_with_a_long_history_ends() {
     // The workflow code went round for ever.
     let mut life = life(vec![Until("open_gate"), EndOf("open_gate"), Cancel]);
     life.tasks[1].insert(0, GrowLong);
+    assert_eq!(path(&life).last(), Some(&State::Cancelled));
+}
+
+#[test]
+fn a_refused_command_is_on_record_with_the_state_that_it_found() {
+    // It was on record with the state that the ticket had reached until somebody looked at it.
+    let cancel = command(Action::Cancel, None);
+    let cancelled = vec![Until("plan"), cancel, EndOf("admit_command")];
+    let mut retry = command(Action::Retry, None);
+    if let Command { via, .. } = &mut retry {
+        *via = Via::Signal;
+    }
+    let late = vec![retry, EndOf("plan")];
+    let mut life = life(join(join(cancelled, late), vec![EndOf("record_command")]));
+    let at_once = vec![EndOf("record_transition"), EndOf("admit_command")];
+    life.tasks.push(at_once);
     assert_eq!(path(&life).last(), Some(&State::Cancelled));
 }
 

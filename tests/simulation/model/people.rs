@@ -19,8 +19,9 @@ pub struct Message {
     pub what: What,
     /// Typed by hand without an id: the workflow gives it one.
     pub is_typed: bool,
-    /// When it was taken in.
+    /// When it was taken in, and the ticket's state then.
     pub at: DateTime<Utc>,
+    pub state: State,
     /// Why it could not count when it came: one of these.
     pub refused: Vec<Reason>,
 }
@@ -48,7 +49,6 @@ pub struct Settled {
     /// EXTEND: until when it waits now, and which gate's request got the time.
     pub deadline: Option<DateTime<Utc>>,
     pub extended: Option<Uuid>,
-    pub state: State,
     comments: Option<ObjectRef>,
 }
 
@@ -142,6 +142,7 @@ impl Model {
             what: what.clone(),
             is_typed: id.is_none(),
             at: self.now,
+            state: self.state,
             refused,
         });
         Arrival::Taken
@@ -183,7 +184,6 @@ impl Model {
             goes_to: None,
             deadline: None,
             extended: None,
-            state: self.state,
             comments: admission.comments.clone(),
             message,
         };
@@ -324,7 +324,7 @@ impl Model {
         let same = record.action == command.action
             && record.by == command.by
             && record.at == settled.message.at
-            && record.state == settled.state
+            && record.state == settled.message.state
             && record.proven == settled.proven
             && outcome.goes_to == settled.goes_to
             && outcome.deadline == settled.deadline;

@@ -11,7 +11,7 @@ use super::{
     decision_rules::{UNPROVEN, one_payload},
     memory::Cancellation,
     question::Answer,
-    reception::Message,
+    reception::{Arrival, Message, Received},
 };
 use crate::{
     State,
@@ -59,8 +59,12 @@ impl TicketWorkflow {
             proof: command.proof.map(|proof| shorten(&proof, 256)),
             ..command
         };
-        self.reception
-            .take(id, at, Message::Command(command), refused);
+        self.reception.take(Received {
+            id,
+            arrival: self.arrival(at),
+            message: Message::Command(command),
+            refused,
+        });
     }
 
     /// What became of a command.
@@ -185,7 +189,7 @@ impl TicketWorkflow {
     pub(super) fn count_command(
         &mut self,
         command: &Command,
-        at: DateTime<Utc>,
+        arrival: Arrival,
         refused: Option<String>,
         admission: &Admission,
     ) -> CommandOutcome {
@@ -205,7 +209,7 @@ impl TicketWorkflow {
             Ok(goes_to) => (goes_to, None),
             Err(reason) => (None, Some(reason)),
         };
-        let mut outcome = self.command_refused(id, command, at, admission.proven, refused);
+        let mut outcome = self.command_refused(id, command, arrival, admission.proven, refused);
         if outcome.record.refused.is_none() {
             outcome.goes_to = goes_to;
             outcome.deadline = self.take_effect(command, &outcome.record);
@@ -249,7 +253,7 @@ impl TicketWorkflow {
         &self,
         id: Uuid,
         command: &Command,
-        at: DateTime<Utc>,
+        arrival: Arrival,
         proven: bool,
         refused: Option<String>,
     ) -> CommandOutcome {
@@ -259,8 +263,8 @@ impl TicketWorkflow {
                 action: command.action,
                 by: shorten(&command.by, MAXIMUM_PERSON_BYTES),
                 reason: command.reason.as_ref().map(|reason| shorten(reason, 300)),
-                at,
-                state: self.status.state,
+                at: arrival.at,
+                state: arrival.state,
                 proven,
                 refused: refused.map(|reason| shorten(&reason, 400)),
             },

@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use temporalio_common::data_converters::RawValue;
 use uuid::Uuid;
 
-use super::{TicketWorkflow, reception::Message};
+use super::{
+    TicketWorkflow,
+    reception::{Message, Received},
+};
 use crate::{
     activities::Admission,
     decision::{
@@ -59,8 +62,12 @@ impl TicketWorkflow {
             proof: decision.proof.map(|proof| shorten(&proof, 256)),
             ..decision
         };
-        self.reception
-            .take(id, at, Message::Decision(decision), refused);
+        self.reception.take(Received {
+            id,
+            arrival: self.arrival(at),
+            message: Message::Decision(decision),
+            refused,
+        });
     }
 
     /// An id for what was typed by hand without one.

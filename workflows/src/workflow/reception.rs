@@ -53,20 +53,9 @@ impl Reception {
     }
 
     /// Takes something in.
-    pub(super) fn take(
-        &mut self,
-        id: Uuid,
-        at: DateTime<Utc>,
-        message: Message,
-        refused: Option<String>,
-    ) {
+    pub(super) fn take(&mut self, received: Received) {
         self.received += 1;
-        self.inbox.push_back(Received {
-            id,
-            at,
-            message,
-            refused,
-        });
+        self.inbox.push_back(received);
     }
 
     /// What was sent under this id and is not settled yet.
@@ -82,10 +71,25 @@ impl Reception {
 #[derive(Clone)]
 pub(super) struct Received {
     pub(super) id: Uuid,
-    pub(super) at: DateTime<Utc>,
+    pub(super) arrival: Arrival,
     pub(super) message: Message,
     /// Why it cannot count, if that was seen on arrival.
     pub(super) refused: Option<String>,
+}
+
+/// When something came, and in which state it found the ticket: whatever the ticket does until it is looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival {
+    pub(super) at: DateTime<Utc>,
+    pub(super) state: State,
+}
+
+impl TicketWorkflow {
+    /// Something that comes now finds the ticket so.
+    pub(super) fn arrival(&self, at: DateTime<Utc>) -> Arrival {
+        let state = self.status.state;
+        Arrival { at, state }
+    }
 }
 
 /// What people send.
@@ -125,8 +129,12 @@ pub(super) async fn receive_decision(ctx: &Ctx, decision: Decision) -> DecisionO
     let id = decision.id.unwrap_or_default();
     ctx.state_mut(|ticket| {
         if !ticket.knows(&id) {
-            let message = Message::Decision(decision.clone());
-            ticket.reception.take(id, at, message, None);
+            ticket.reception.take(Received {
+                id,
+                arrival: ticket.arrival(at),
+                message: Message::Decision(decision.clone()),
+                refused: None,
+            });
         }
     });
     waiting::surely(ctx, |ticket| !ticket.reception.pending(&id)).await;
@@ -152,17 +160,23 @@ pub(super) async fn receive_decision(ctx: &Ctx, decision: Decision) -> DecisionO
 pub(super) async fn receive_command(ctx: &Ctx, command: Command) -> CommandOutcome {
     let at = now(ctx);
     let id = command.id.unwrap_or_default();
-    ctx.state_mut(|ticket| {
+    let arrival = ctx.state_mut(|ticket| {
+        let arrival = ticket.arrival(at);
         if !ticket.knows(&id) {
-            let message = Message::Command(command.clone());
-            ticket.reception.take(id, at, message, None);
+            ticket.reception.take(Received {
+                id,
+                arrival,
+                message: Message::Command(command.clone()),
+                refused: None,
+            });
         }
+        arrival
     });
     waiting::surely(ctx, |ticket| !ticket.reception.pending(&id)).await;
     ctx.state(|ticket| {
         ticket.command_outcome(&id).unwrap_or_else(|| {
             let reason = Some("what became of it is in the ledger".to_owned());
-            ticket.command_refused(id, &command, at, false, reason)
+            ticket.command_refused(id, &command, arrival, false, reason)
         })
     })
 }
@@ -176,10 +190,24 @@ async fn settle_next(ctx: &Ctx) {
     let Some(received) = received else { return };
     let effect = match received.message {
         Message::Decision(decision) => {
-            settle_decision(ctx, received.id, decision, received.at, received.refused).await
+            settle_decision(
+                ctx,
+                received.id,
+                decision,
+                received.arrival.at,
+                received.refused,
+            )
+            .await
         }
         Message::Command(command) => {
-            settle_command(ctx, received.id, command, received.at, received.refused).await
+            settle_command(
+                ctx,
+                received.id,
+                command,
+                received.arrival,
+                received.refused,
+            )
+            .await
         }
     };
     ctx.state_mut(|ticket| {
@@ -264,7 +292,7 @@ async fn settle_command(
     ctx: &Ctx,
     id: Uuid,
     command: Command,
-    at: DateTime<Utc>,
+    arrival: Arrival,
     refused: Option<String>,
 ) -> Effect {
     let ticket = ctx.state(|ticket| ticket.key());
@@ -279,7 +307,8 @@ async fn settle_command(
     let what = format!("check who commanded: {}", shorten(&stamped.by, 60));
     let options = ADMIT_COMMAND.options(what);
     let admission = call_surely(ctx, LedgerActivities::admit_command, admit, options).await;
-    let outcome = ctx.state_mut(|ticket| ticket.count_command(&stamped, at, refused, &admission));
+    let outcome =
+        ctx.state_mut(|ticket| ticket.count_command(&stamped, arrival, refused, &admission));
     let extended = outcome.deadline.and_then(|deadline| {
         ctx.state(|ticket| {
             ticket
