@@ -87,6 +87,20 @@ fn a_refused_command_is_on_record_with_the_state_that_it_found() {
 }
 
 #[test]
+fn a_gate_whose_time_is_up_asks_nobody_again() {
+    // It did in a new run, when a merge that was decided in time was refused after it and the history was long.
+    let approve = || decide(Verdict::Approve);
+    let decided = vec![Settle, Help, approve(), FallDue { exactly: true }];
+    let looked_at = ["admit_decision", "record_decision"].map(EndOf).to_vec();
+    let mut life = life(join(join(decided, looked_at), vec![GrowLong, approve()]));
+    life.tasks[6].extend([Script("merge_pull_request", 0), EndOf("merge_pull_request")]);
+    life.policy.pr_gate.reminders_percent.clear();
+    let path = path(&life);
+    let end = [State::AwaitingPrApproval, State::PrClosed, State::Cancelled];
+    assert_eq!(path[path.len() - 3..], end);
+}
+
+#[test]
 fn the_planner_gets_what_the_repository_allows() {
     // It got what the installation allows.
     let policy = input().installation_policy;

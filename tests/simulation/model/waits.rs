@@ -47,8 +47,9 @@ impl Model {
         if self.order.is_some() {
             return self.carry_out();
         }
-        if self.is_stopping {
-            return self.wait_is_over(Over::Cancelled);
+        if self.deadline.is_some() && self.deadline == self.deadline_at_expiry {
+            // What was decided in time came to nothing after it: nobody is asked again.
+            return self.time_is_up();
         }
         self.stage = Stage::Waits;
         self.pause_if_long()
@@ -94,6 +95,10 @@ impl Model {
             self.reminded += 1;
             return self.call("remind");
         }
+        self.time_is_up()
+    }
+
+    fn time_is_up(&mut self) -> Checked {
         // What came until now counts, however long it takes to look at it.
         self.deadline_at_expiry = self.deadline;
         let to_look_at = self.inbox.len();

@@ -40,9 +40,12 @@ pub(super) async fn wait(
     ready: impl Fn(&TicketWorkflow) -> bool,
 ) -> Step<Woken> {
     loop {
-        let (is_ready, deadline, reminder) = ctx.state(|ticket| {
+        let (is_ready, deadline, reminder, time_is_up) = ctx.state(|ticket| {
             let deadline = ticket.status.deadline.unwrap_or_default();
-            (ready(ticket), deadline, ticket.next_reminder())
+            let reminder = ticket.next_reminder().filter(|at| *at < deadline);
+            // Before this wait began: what was decided in time came to nothing after it, such as a merge.
+            let time_is_up = ticket.reception.time_is_up;
+            (ready(ticket), deadline, reminder, time_is_up)
         });
         if is_ready {
             return Ok(Woken::Ready);
@@ -51,13 +54,13 @@ pub(super) async fn wait(
         if ctx.cancellation_token().is_cancelled() {
             return Err(Halt::Cancelled);
         }
-        let reminder = reminder.filter(|at| *at < deadline);
+        let reminder = reminder.filter(|_| !time_is_up);
         let next = reminder.unwrap_or(deadline);
         let summary = match reminder {
-            Some(_) => format!("reminder before: {what}"),
+            Some(_) => format!("reminder that {what}"),
             None => what.to_owned(),
         };
-        if !timer(ctx, next, &summary, &ready).await? {
+        if !time_is_up && !timer(ctx, next, &summary, &ready).await? {
             // Something else than the timer: an answer, a moved deadline, or a history that grew long.
             let (is_ready, moved) =
                 ctx.state(|ticket| (ready(ticket), ticket.status.deadline != Some(deadline)));
