@@ -101,6 +101,18 @@ fn a_gate_whose_time_is_up_asks_nobody_again() {
 }
 
 #[test]
+fn a_gate_that_was_extended_in_time_waits_on_when_a_merge_is_refused() {
+    // It expired: the time was up, whatever was added to it.
+    let approve = || decide(Verdict::Approve);
+    let extend = command(Action::Extend, None);
+    let begin = vec![Settle, Help, Script("merge_pull_request", 0)];
+    let decided = vec![extend, approve(), FallDue { exactly: true }, Settle];
+    let mut life = life(join(join(begin, decided), vec![approve()]));
+    life.policy.pr_gate.reminders_percent.clear();
+    assert_eq!(path(&life).last(), Some(&State::Completed));
+}
+
+#[test]
 fn the_planner_gets_what_the_repository_allows() {
     // It got what the installation allows.
     let policy = input().installation_policy;

@@ -78,8 +78,11 @@ pub(super) async fn wait(
             ticket.reception.received
         });
         surely(ctx, |ticket| ticket.reception.settled >= received).await;
-        let (is_ready, moved) =
-            ctx.state(|ticket| (ready(ticket), ticket.status.deadline != Some(deadline)));
+        let (is_ready, moved) = ctx.state_mut(|ticket| {
+            let moved = ticket.status.deadline != Some(deadline);
+            ticket.reception.time_is_up = !moved;
+            (ready(ticket), moved)
+        });
         if is_ready {
             return Ok(Woken::Ready);
         }
@@ -90,7 +93,6 @@ pub(super) async fn wait(
         if !moved {
             return Ok(Woken::Expired);
         }
-        ctx.state_mut(|ticket| ticket.reception.time_is_up = false);
     }
 }
 
