@@ -7,7 +7,8 @@ use std::{fmt, time::Duration};
 
 use sallyport_ledger::{LedgerError, ObjectError};
 use sallyport_workflows::{
-    failure::{MAXIMUM_MESSAGE, kind, shorten},
+    failure::{MAXIMUM_MESSAGE, kind},
+    text::shorten,
     usage::Spent,
 };
 use secrecy::{ExposeSecret as _, SecretString};

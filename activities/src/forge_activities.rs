@@ -11,9 +11,10 @@ use sallyport_workflows::{
     activities::{
         ChangePullRequest, CloseResult, MergeResult, OpenPullRequest, PublishBranch, definitions,
     },
-    failure::{kind, shorten},
+    failure::kind,
     pull_request::PullRequest,
     spec::Spec,
+    text::{count, shorten},
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -63,9 +64,9 @@ impl ForgeSteps {
         let outside = diff::out_of_scope(git, base, commit, &granted.scope).await?;
         if let Some(first) = outside.first() {
             let message = format!(
-                "{commit} differs from its base in {} file(s) that neither the SPEC lists nor anybody granted, such as {}; \
+                "{commit} differs from its base in {} that neither the SPEC lists nor anybody granted, such as {}; \
                  nothing was pushed",
-                outside.len(),
+                count(outside.len() as u64, "file"),
                 shorten(first, 200)
             );
             return Err(StepError::fatal(kind::OUT_OF_SCOPE, message));

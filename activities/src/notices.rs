@@ -5,9 +5,9 @@
 use chrono::{DateTime, Utc};
 use sallyport_ledger::notifications::Notice;
 use sallyport_workflows::{
-    failure::shorten,
     gate::{BaseChange, Gate},
     scope::is_hidden,
+    text::shorten,
     ticket::TicketKey,
 };
 use uuid::Uuid;

@@ -12,10 +12,11 @@ use sallyport_workflows::{
         BaseCheck, ChangedBase, CheckBase, LoadPolicy, PinnedPolicy, PlanInput, Planned,
         definitions,
     },
-    failure::{kind, shorten},
+    failure::kind,
     gate::BaseChange,
     policy::InstallationPolicy,
     spec::{Spec, SpecRef},
+    text::shorten,
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};

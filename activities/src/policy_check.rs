@@ -181,7 +181,7 @@ pub(crate) fn check_approvers(approvers: &[String], key: &str) -> Result<(), Pol
     for (index, person) in approvers.iter().enumerate() {
         let at = || format!("{key}[{index}]");
         if !is_address(person) {
-            let shown = sallyport_workflows::failure::shorten(person, 80);
+            let shown = sallyport_workflows::text::shorten(person, 80);
             return Err(Problem::NoAddress(shown).at(at()));
         }
         if approvers[..index]

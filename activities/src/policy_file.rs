@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use sallyport_workflows::{
-    failure::shorten,
     policy::InstallationPolicy,
     spec::{REVIEW, SpecGate, SpecGates},
+    text::shorten,
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use toml::Spanned;

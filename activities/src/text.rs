@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 use sallyport_workflows::{
     activities::{GateResult, StepKey, TicketEvent},
-    failure::shorten,
     gate::BaseChange,
     pull_request::PullRequest,
     scope::ScopeRequest,
     spec::{FileChange, Spec, SpecRef},
+    text::shorten,
     ticket::{TicketKey, TicketSummary},
 };
 use serde_json::json;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sallyport_workflows::{
     activities::{SetTicketStatus, TicketComment, definitions},
-    failure::shorten,
+    text::shorten,
     ticket::{TicketKey, TicketSummary},
 };
 use temporalio_macros::activities;

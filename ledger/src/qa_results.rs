@@ -1,7 +1,7 @@
 //! What QA found: the results of the repositories' gates, and where the reports are.
 
 use chrono::{DateTime, Utc};
-use sallyport_workflows::{ObjectRef, activities::StepKey, failure::shorten};
+use sallyport_workflows::{ObjectRef, activities::StepKey, text::shorten};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

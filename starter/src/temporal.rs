@@ -297,7 +297,7 @@ impl Tickets {
 
 /// The workflow's one line in Temporal's UI.
 fn summary(ticket_id: &str, card: &TicketCard) -> String {
-    sallyport_workflows::failure::shorten(&format!("{ticket_id}: {}", card.title), 200)
+    sallyport_workflows::text::shorten(&format!("{ticket_id}: {}", card.title), 200)
 }
 
 /// The workflow's description in Temporal's UI, Markdown.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::shorten;
+
 /// The type names of the application failures that activities return. They are part of the contract: the workflow and
 /// retry policies tell failures apart by them.
 pub mod kind {
@@ -64,14 +66,4 @@ impl Failure {
             message: shorten(message.as_ref(), MAXIMUM_MESSAGE),
         }
     }
-}
-
-/// `text`, cut to `limit` characters with an ellipsis where something is cut.
-pub fn shorten(text: &str, limit: usize) -> String {
-    if text.chars().count() <= limit {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(limit.saturating_sub(1)).collect();
-    short.push('…');
-    short
 }

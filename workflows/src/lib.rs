@@ -29,6 +29,7 @@ pub mod spec;
 pub mod state;
 pub mod state_diagram;
 pub mod status;
+pub mod text;
 pub mod ticket;
 pub mod usage;
 pub mod workflow;

@@ -10,8 +10,10 @@ use crate::{
     decision::DecisionRecord,
     failure::Failure,
     gate::OpenGate,
+    policy::Budget,
     pull_request::PullRequest,
     spec::SpecRef,
+    text::{count_of, grouped},
     ticket::{TicketInput, TicketKey, TicketSummary},
     usage::Usage,
 };
@@ -74,6 +76,9 @@ pub struct TicketStatus {
     pub agent_seconds: u64,
     /// Rounds used so far.
     pub rounds: Rounds,
+    /// What it may spend in all, with what admins added. The query fills it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
 }
 
 impl TicketStatus {
@@ -104,6 +109,7 @@ impl TicketStatus {
             planning_usage: Usage::default(),
             agent_seconds: 0,
             rounds: Rounds::default(),
+            budget: None,
         }
     }
 }
@@ -123,4 +129,44 @@ pub struct Rounds {
     /// How often the ticket was taken out of ERROR or QA_FAILED again.
     #[serde(default)]
     pub retries: u32,
+}
+
+impl Rounds {
+    /// What was used, for people, with what may be used where that is known: `2 of 5 repairs`.
+    pub fn lines(&self, budget: Option<&Budget>) -> Vec<String> {
+        let limit = |of: fn(&Budget) -> u32| budget.map(of);
+        let rounds = [
+            (
+                self.revisions,
+                limit(|budget| budget.revisions),
+                ["revision of the SPEC", "revisions of the SPEC"],
+            ),
+            (
+                self.scope_requests,
+                limit(|budget| budget.scope_requests),
+                ["request for files", "requests for files"],
+            ),
+            (
+                self.repairs,
+                limit(|budget| budget.repairs),
+                ["repair", "repairs"],
+            ),
+            (
+                self.changes,
+                limit(|budget| budget.change_rounds),
+                ["round of changes", "rounds of changes"],
+            ),
+            (self.retries, None, ["retry", "retries"]),
+        ];
+        let used = rounds.into_iter().filter(|(used, ..)| *used > 0);
+        used.map(|(used, limit, [one, many])| match limit {
+            Some(limit) => format!(
+                "{} of {}",
+                grouped(used.into()),
+                count_of(limit.into(), one, many)
+            ),
+            None => count_of(used.into(), one, many),
+        })
+        .collect()
+    }
 }

@@ -19,7 +19,8 @@ use sallyport_ledger::agent_logs;
 use sallyport_workflows::{
     ObjectRef,
     activities::{AgentResult, AgentRun, AgentTask, RunAgent},
-    failure::{kind, shorten},
+    failure::kind,
+    text::shorten,
     usage::Usage,
 };
 use serde::{Deserialize, Serialize};

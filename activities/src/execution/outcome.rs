@@ -1,7 +1,7 @@
 //! What a run comes to for the workflow: a commit, a request for more scope, or what stands in their way.
 
 use sallyport_workflows::{
-    activities::AgentResult, failure::shorten, revision::scope_revision, scope::ScopeRequest,
+    activities::AgentResult, revision::scope_revision, scope::ScopeRequest, text::shorten,
 };
 
 use super::Run;

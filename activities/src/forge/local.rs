@@ -13,8 +13,8 @@ use sallyport_ledger::{
 };
 use sallyport_workflows::{
     activities::{CloseResult, MergeResult},
-    failure::shorten,
     pull_request::PullRequest,
+    text::shorten,
     ticket::TicketKey,
 };
 

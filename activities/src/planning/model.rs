@@ -10,7 +10,7 @@ use genai::{
     resolver::{AuthData, Endpoint},
     webc,
 };
-use sallyport_workflows::{failure::shorten, usage::Usage};
+use sallyport_workflows::{text::shorten, usage::Usage};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 

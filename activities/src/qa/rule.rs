@@ -14,7 +14,7 @@
 
 use sallyport_workflows::{
     activities::{GateEffect, GateResult},
-    failure::shorten,
+    text::shorten,
 };
 
 use super::gates::{End, GateRun};

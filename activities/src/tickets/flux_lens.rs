@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use sallyport_ledger::config::FluxLensConfig;
-use sallyport_workflows::{activities::TicketStatusName, failure::shorten};
+use sallyport_workflows::{activities::TicketStatusName, text::shorten};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;

@@ -1,6 +1,7 @@
 //! Answers of the API for the tests of this module, made from JSON as the starter sends it.
 
 use chrono::{DateTime, Utc};
+use sallyport_workflows::policy::Budget;
 use serde_json::{Value, json};
 
 use crate::client::{WorkflowList, WorkflowView};
@@ -72,6 +73,7 @@ pub fn at_the_scope_gate() -> WorkflowView {
     status["usage"]["cost_micro_usd"] = 1_423_456.into();
     status["rounds"] =
         json!({ "revisions": 0, "repairs": 2, "changes": 1, "scope_requests": 2, "retries": 0 });
+    status["budget"] = serde_json::to_value(Budget::default()).unwrap();
     let mut first = approval("SCOPE", SCOPE_REVISION, "APPROVED");
     first["decided_by"] = "ann@example.com".into();
     let mut second = approval("SCOPE", SCOPE_REVISION, "PENDING");

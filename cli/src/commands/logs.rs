@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sallyport_ledger::agent_logs::{LogLevel, LogRow};
-use sallyport_workflows::failure::shorten;
+use sallyport_workflows::text::shorten;
 
 use super::{client, count, json_line, print};
 use crate::{

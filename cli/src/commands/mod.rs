@@ -15,8 +15,11 @@ mod subject;
 mod watch;
 
 use anyhow::Context as _;
-use chrono::{DateTime, TimeDelta, Utc};
-use sallyport_workflows::{State, decision::Verdict};
+use sallyport_workflows::{
+    State,
+    decision::Verdict,
+    text::{count, duration, grouped, money, time},
+};
 
 use crate::{
     arguments::{Command, Connection},
@@ -92,89 +95,7 @@ fn style_of(state: State) -> Style {
     }
 }
 
-/// A length of time in its two largest units: `23 h 57 min`. Negative lengths are zero.
-fn duration(length: TimeDelta) -> String {
-    let seconds = length.num_seconds().max(0);
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    let two = |large: i64, large_unit: &str, small: i64, small_unit: &str| match small {
-        0 => format!("{large} {large_unit}"),
-        _ => format!("{large} {large_unit} {small} {small_unit}"),
-    };
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => two(minutes, "min", seconds % 60, "s"),
-        (0, _, _) => two(hours, "h", minutes, "min"),
-        _ => two(days, "d", hours, "h"),
-    }
-}
-
-/// A point in time to the second, in UTC.
-fn time(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
-/// Money, from millionths of a US dollar. What is spent never shows as nothing.
-fn money(micro_usd: u64) -> String {
-    match micro_usd {
-        0 => "$0.00".to_owned(),
-        1..10_000 => "<$0.01".to_owned(),
-        _ => format!("${}.{:02}", micro_usd / 1_000_000, micro_usd / 10_000 % 100),
-    }
-}
-
-/// A number with commas between thousands.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 file`, `2 files`.
-fn count(number: u64, one: &str) -> String {
-    match number {
-        1 => format!("1 {one}"),
-        _ => format!("{} {one}s", grouped(number)),
-    }
-}
-
 /// A revision as people compare it: its first characters.
 fn short(revision: &str) -> &str {
     revision.get(..8).unwrap_or(revision)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_shown_for_people() {
-        for (seconds, text) in [
-            (-5, "0 s"),
-            (59, "59 s"),
-            (60, "1 min"),
-            (86_220, "23 h 57 min"),
-            (7 * 86_400, "7 d"),
-            (90_000, "1 d 1 h"),
-        ] {
-            assert_eq!(duration(TimeDelta::seconds(seconds)), text);
-        }
-        for (micro, text) in [
-            (0, "$0.00"),
-            (1, "<$0.01"),
-            (10_000, "$0.01"),
-            (1_239_999, "$1.23"),
-        ] {
-            assert_eq!(money(micro), text);
-        }
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(grouped(123), "123");
-        assert_eq!(count(1, "file"), "1 file");
-        assert_eq!(count(2000, "file"), "2,000 files");
-    }
 }

@@ -1,11 +1,8 @@
 //! `sallyport status`: how a ticket stands, what is asked, and what to do next.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sallyport_ledger::approvals::ApprovalStatus;
-use sallyport_workflows::{
-    State,
-    status::{Rounds, TicketStatus},
-};
+use sallyport_workflows::{State, status::TicketStatus, text::seconds};
 
 use super::{
     client, count, duration, grouped, money,
@@ -214,15 +211,19 @@ fn scope_rows(view: &WorkflowView) -> Vec<String> {
     rows
 }
 
-/// Money, tokens, time and rounds.
+/// Money, tokens, time and rounds, with what they may come to.
 fn render_spent(page: &mut Page, view: &WorkflowView) {
     let status = view.status.as_ref();
     let usage = status.map_or(view.workflow.usage, |status| status.usage);
+    let budget = status.and_then(|status| status.budget.as_ref());
+    let of = |limit: Option<String>| limit.map_or(String::new(), |limit| format!(" of {limit}"));
     let mut cost = format!(
-        "{} ({}, {} tokens)",
+        "{}{} ({}, {}{} tokens)",
         money(usage.cost_micro_usd),
+        of(budget.map(|budget| money(budget.cost_micro_usd))),
         count(usage.requests, "model request"),
-        grouped(usage.tokens())
+        grouped(usage.tokens()),
+        of(budget.map(|budget| grouped(budget.tokens))),
     );
     let Some(status) = status else {
         return page.row("Cost", &cost);
@@ -230,42 +231,22 @@ fn render_spent(page: &mut Page, view: &WorkflowView) {
     if usage.cost_micro_usd > 0 {
         let planning = status.planning_usage.cost_micro_usd;
         cost.push_str(&format!(
-            ": planning {}, execution {}",
+            ": planning {}{}, execution {}",
             money(planning),
+            of(budget.map(|budget| money(budget.planning_cost_micro_usd))),
             money(usage.cost_micro_usd.saturating_sub(planning))
         ));
     }
     page.row("Cost", &cost);
     if status.agent_seconds > 0 {
-        let seconds = i64::try_from(status.agent_seconds).unwrap_or(i64::MAX / 1000);
-        page.row("Agent time", &duration(TimeDelta::seconds(seconds)));
+        let limit = of(budget.map(|budget| seconds(budget.total_agent_seconds)));
+        let used = seconds(status.agent_seconds);
+        page.row("Agent time", &format!("{used}{limit}"));
     }
-    let rounds = rounds(&status.rounds);
+    let rounds = status.rounds.lines(status.budget.as_ref());
     if !rounds.is_empty() {
         page.row("Rounds", &rounds.join(", "));
     }
-}
-
-fn rounds(rounds: &Rounds) -> Vec<String> {
-    [
-        (
-            rounds.revisions,
-            "revision of the SPEC",
-            "revisions of the SPEC",
-        ),
-        (
-            rounds.scope_requests,
-            "request for files",
-            "requests for files",
-        ),
-        (rounds.repairs, "repair", "repairs"),
-        (rounds.changes, "round of changes", "rounds of changes"),
-        (rounds.retries, "retry", "retries"),
-    ]
-    .into_iter()
-    .filter(|(number, ..)| *number > 0)
-    .map(|(number, one, many)| format!("{number} {}", if number == 1 { one } else { many }))
-    .collect()
 }
 
 fn render_qa(page: &mut Page, view: &WorkflowView) {

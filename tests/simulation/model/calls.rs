@@ -380,6 +380,7 @@ impl Model {
         same("the open gate", &status.open_gate.as_ref(), &self.gate())?;
         same("the deadline", &status.deadline, &self.deadline())?;
         same("the rounds", &status.rounds, &self.rounds())?;
+        same("the budget", &status.budget, &Some(self.budget()))?;
         same("the SPEC", &status.spec, &self.spec)?;
         same("what was granted", &status.grants, &self.grants)?;
         same("the head", &status.head_commit, &self.head)?;

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     State,
     activities::{AgentTask, BaseCheck, CHECK_BASE, ChangedBase, CheckBase, PlanningActivities},
+    text::count,
 };
 
 /// Lets the agent begin, or has people asked again where a file in scope changed meanwhile.
@@ -42,8 +43,9 @@ pub(super) async fn check(ctx: &Ctx) -> Step<Move> {
                 change,
             } = *changed;
             let reason = format!(
-                "the base branch changed {} file(s) in scope since the SPEC was written, such as {}",
-                change.files, change.first
+                "the base branch changed {} in scope since the SPEC was written, such as {}",
+                count(change.files.into(), "file"),
+                change.first
             );
             ctx.state_mut(|ticket| {
                 ticket.forget_work();

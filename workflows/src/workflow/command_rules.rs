@@ -18,9 +18,9 @@ use crate::{
     activities::Admission,
     command::{Action, Command, CommandOutcome, CommandRecord},
     decision::{MAXIMUM_COMMENT_BYTES, MAXIMUM_PERSON_BYTES},
-    failure::shorten,
     gate::Gate,
     policy::MAXIMUM_WAIT_SECONDS,
+    text::shorten,
 };
 
 /// How many commands the status keeps; the ledger keeps all.

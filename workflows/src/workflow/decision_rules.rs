@@ -14,9 +14,9 @@ use crate::{
         Decision, DecisionOutcome, DecisionRecord, MAXIMUM_COMMENT_BYTES, MAXIMUM_PERSON_BYTES,
         Verdict,
     },
-    failure::shorten,
     gate::OpenGate,
     revision,
+    text::shorten,
 };
 
 /// How many decisions the status keeps; the ledger keeps all.

@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     State,
-    failure::shorten,
     gate::{Gate, OpenGate},
     status::TicketStatus,
+    text::{count, grouped, money, seconds, shorten, time},
 };
 
 /// The ticket's current details. Text that came from outside is shortened and loses what Markdown could act on.
@@ -35,8 +35,8 @@ pub(super) fn markdown(status: &TicketStatus) -> String {
     if let Some(spec) = &status.spec {
         let _ = writeln!(
             text,
-            "- SPEC: {} file(s), confidence {} %, against `{}`",
-            spec.files,
+            "- SPEC: {}, confidence {} %, against `{}`",
+            count(spec.files.into(), "file"),
             spec.confidence_percent,
             shorten(&spec.base_commit, 13),
         );
@@ -44,49 +44,34 @@ pub(super) fn markdown(status: &TicketStatus) -> String {
     if !status.grants.is_empty() {
         let _ = writeln!(
             text,
-            "- More scope was granted {} time(s)",
-            status.grants.len()
+            "- More scope was granted {}",
+            count(status.grants.len() as u64, "time")
         );
     }
     for gate in &status.qa {
-        let result = if gate.passed { "passed" } else { "failed" };
+        let result = match (gate.passed, gate.fails_qa()) {
+            (true, _) => "passed",
+            (false, true) => "failed",
+            (false, false) if gate.excused => "failed, as before the change",
+            (false, false) => "failed, and is optional",
+        };
         let _ = writeln!(text, "- QA {}: {result}", plain(&gate.name));
     }
     if let Some(pull_request) = &status.pull_request {
         let _ = writeln!(
             text,
-            "- Pull request #{}: {}",
-            pull_request.number,
-            plain(&pull_request.url)
+            "- Pull request: {}",
+            link(&format!("#{}", pull_request.number), &pull_request.url)
         );
     }
     if status.unapproved {
         text.push_str("- **Merged without the approval that the policy asks for**\n");
     }
-    let rounds = &status.rounds;
-    let counts = [
-        (rounds.revisions, "revision(s)"),
-        (rounds.scope_requests, "request(s) for scope"),
-        (rounds.repairs, "repair(s)"),
-        (rounds.changes, "round(s) of changes"),
-        (rounds.retries, "retry(s)"),
-    ];
-    let counts: Vec<String> = counts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
-    if !counts.is_empty() {
-        let _ = writeln!(text, "- So far: {}", counts.join(", "));
+    let rounds = status.rounds.lines(status.budget.as_ref());
+    if !rounds.is_empty() {
+        let _ = writeln!(text, "- So far: {}", rounds.join(", "));
     }
-    let _ = writeln!(
-        text,
-        "- Spent: ${}.{:02}, {} tokens, {} min of the agent's time",
-        status.usage.cost_micro_usd / 1_000_000,
-        status.usage.cost_micro_usd / 10_000 % 100,
-        status.usage.tokens(),
-        status.agent_seconds.div_ceil(60),
-    );
+    let _ = writeln!(text, "- Spent: {}", spent(status));
     for note in status.notes.iter().rev().take(3) {
         let _ = writeln!(text, "- Note: {}", plain(note));
     }
@@ -109,8 +94,8 @@ fn question(text: &mut String, status: &TicketStatus, gate: &OpenGate) {
     if let Some(change) = &gate.base_change {
         let _ = writeln!(
             text,
-            "It asks again: {} file(s) in scope changed on the base branch since the SPEC was written, such as {}.\n",
-            change.files,
+            "It asks again: {} in scope changed on the base branch since the SPEC was written, such as {}.\n",
+            count(change.files.into(), "file"),
             plain(&change.first)
         );
     }
@@ -144,8 +129,30 @@ fn other_wait(text: &mut String, status: &TicketStatus, deadline: DateTime<Utc>)
     );
 }
 
-fn time(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+/// Money, tokens and time, with what they may come to.
+fn spent(status: &TicketStatus) -> String {
+    let of = |limit: Option<String>| limit.map_or(String::new(), |limit| format!(" of {limit}"));
+    let budget = status.budget.as_ref();
+    format!(
+        "{}{}, {}{} tokens, {}{} of the agent's time",
+        money(status.usage.cost_micro_usd),
+        of(budget.map(|budget| money(budget.cost_micro_usd))),
+        grouped(status.usage.tokens()),
+        of(budget.map(|budget| grouped(budget.tokens))),
+        seconds(status.agent_seconds),
+        of(budget.map(|budget| seconds(budget.total_agent_seconds))),
+    )
+}
+
+/// A link where the UI follows one, and otherwise the address as it is.
+fn link(text: &str, url: &str) -> String {
+    let is_plain = !url.contains(|letter: char| {
+        letter.is_whitespace() || letter.is_control() || "()<>[]`\\".contains(letter)
+    });
+    match is_plain && (url.starts_with("https://") || url.starts_with("http://")) {
+        true => format!("[{text}]({url})"),
+        false => format!("{text}, `{}`", url.replace(['`', '\n', '\r'], " ")),
+    }
 }
 
 fn plain(text: &str) -> String {
@@ -159,3 +166,6 @@ fn plain(text: &str) -> String {
         .collect();
     shorten(&plain, 200)
 }
+
+#[cfg(test)]
+mod tests;

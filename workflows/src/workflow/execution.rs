@@ -16,6 +16,7 @@ use crate::{
         PrepareWorkspace, RUN_AGENT, RunAgent, WorkspaceActivities,
     },
     failure::kind,
+    text,
     usage::Spent,
 };
 
@@ -62,7 +63,8 @@ pub(super) async fn work(ctx: &Ctx) -> Step<Move> {
                     ctx.state_mut(|ticket| ticket.memory.work.mend.replace(paths).is_some());
                 if second {
                     let message = format!(
-                        "the agent changed {count} file(s) outside the SPEC's scope, also after it was told: {first}"
+                        "the agent changed {} outside the SPEC's scope, also after it was told: {first}",
+                        text::count(count.into(), "file")
                     );
                     return Err(park(kind::OUT_OF_SCOPE, "run_agent", message));
                 }

@@ -196,11 +196,19 @@ impl TicketWorkflow {
     /// How the ticket stands.
     #[query(name = "status")]
     pub fn status(&self, _ctx: &WorkflowContextView) -> TicketStatus {
-        self.status.clone()
+        self.shown()
     }
 }
 
 impl TicketWorkflow {
+    /// The status with what people need beside it.
+    fn shown(&self) -> TicketStatus {
+        TicketStatus {
+            budget: Some(self.memory.budget()),
+            ..self.status.clone()
+        }
+    }
+
     fn key(&self) -> TicketKey {
         self.status.ticket.clone()
     }

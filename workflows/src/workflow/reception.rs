@@ -17,7 +17,7 @@ use crate::{
     },
     command::{Action, Command, CommandOutcome},
     decision::{Decision, DecisionOutcome, Verdict},
-    failure::shorten,
+    text::shorten,
 };
 
 /// What people sent and what is not settled yet. Empty whenever the workflow continues as new.

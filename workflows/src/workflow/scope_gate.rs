@@ -10,7 +10,7 @@ use super::{
     step::{Step, park, tell},
     transition::{Move, SYSTEM},
 };
-use crate::{State, activities::TicketEvent, failure::kind, gate::Gate};
+use crate::{State, activities::TicketEvent, failure::kind, gate::Gate, text::count};
 
 /// Asks whether the agent gets the files.
 pub(super) async fn ask(ctx: &Ctx) -> Step<Move> {
@@ -48,7 +48,10 @@ pub(super) async fn ask(ctx: &Ctx) -> Step<Move> {
     question::close(ctx, &answer).await;
     let (granted, by, comments, reason) = match answer {
         Answer::Approved { by, comments } => {
-            let reason = format!("{by} grants the agent {} more file(s)", request.count);
+            let reason = format!(
+                "{by} grants the agent {}",
+                count(request.count.into(), "more file")
+            );
             (true, by, comments, reason)
         }
         // The rules refuse REVISE at this gate; should one come through, it is no approval.

@@ -13,7 +13,8 @@ use crate::{
         COMMENT_ON_TICKET, PlanningActivities, StepKey, TicketActivities, TicketComment,
         TicketEvent, Timing,
     },
-    failure::{Failure, kind, shorten},
+    failure::{Failure, kind},
+    text::shorten,
     usage::Spent,
 };
 

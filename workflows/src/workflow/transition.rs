@@ -6,8 +6,9 @@ use super::{Ctx, TicketWorkflow, details, now, step::call_surely};
 use crate::{
     State,
     activities::{LedgerActivities, RECORD_TRANSITION, TicketFacts, TransitionRecord},
-    failure::{MAXIMUM_MESSAGE, shorten},
+    failure::MAXIMUM_MESSAGE,
     search_attributes,
+    text::shorten,
 };
 
 /// Who makes a transition that no person asked for.
@@ -71,7 +72,7 @@ pub(super) async fn begin(ctx: &Ctx) {
 
 /// Brings what the Temporal UI shows up to date.
 pub(super) fn show(ctx: &Ctx) {
-    ctx.set_current_details(ctx.state(|ticket| details::markdown(&ticket.status)));
+    ctx.set_current_details(ctx.state(|ticket| details::markdown(&ticket.shown())));
 }
 
 async fn record(ctx: &Ctx, from: Option<State>, next: Move) {

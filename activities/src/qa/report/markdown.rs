@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use sallyport_workflows::{activities::GateResult, failure::shorten};
+use sallyport_workflows::{activities::GateResult, text::shorten};
 
 use super::{Effect, GateReport, NewTestsReport, Report};
 use crate::{

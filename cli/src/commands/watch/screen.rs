@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use comfy_table::Table;
-use sallyport_workflows::{State, failure::shorten};
+use sallyport_workflows::{State, text::shorten};
 
 use super::news::Event;
 use crate::{

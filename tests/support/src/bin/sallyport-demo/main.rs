@@ -170,13 +170,18 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         repository.show_result(&paint)?;
     }
     story::show_timeline(&installation, &id, &paint).await?;
-    where_to_look(&installation, &id, &repository, &arguments.data_dir, &paint);
+    where_to_look(&installation, &id, &repository, &paint);
     if arguments.keep {
-        say("Everything keeps running. Ctrl-C stops it.");
+        say("\nEverything keeps running. Ctrl-C stops it.");
         tokio::signal::ctrl_c()
             .await
             .context("cannot wait for Ctrl-C")?;
     }
+    let data = arguments.data_dir.display();
+    say(&format!(
+        "\nWhat ran here stops now and its data stays. To look at it: sallyport dev --data-dir {data}/data \
+         --config {data}/installation.toml\n(or run the demo with --keep)."
+    ));
     installation.stop()?;
     Ok(completed)
 }
@@ -224,13 +229,7 @@ fn read_ticket(file: &Path) -> anyhow::Result<NewTicket> {
     })
 }
 
-fn where_to_look(
-    installation: &Installation,
-    id: &str,
-    repository: &Repository,
-    data_dir: &Path,
-    paint: &Paint,
-) {
+fn where_to_look(installation: &Installation, id: &str, repository: &Repository, paint: &Paint) {
     say(&paint.heading("Where to look"));
     let run = &installation.run;
     say(&format!(
@@ -243,9 +242,4 @@ fn where_to_look(
         installation.data_dir().join("logs").display()
     ));
     say(&format!("Repository    {}", repository.url()));
-    let data = data_dir.display();
-    say(&format!(
-        "\nWhat ran here stops now and its data stays. To look at it: sallyport dev --data-dir {data}/data \
-         --config {data}/installation.toml\n(or run the demo with --keep)."
-    ));
 }
