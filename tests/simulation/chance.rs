@@ -1,5 +1,6 @@
 //! What can happen in a life of chance.
 
+use answers::REPORTER;
 use proptest::{collection::vec, option, prelude::*, prop_oneof, sample::Index, sample::select};
 use sallyport_workflows::{
     State,
@@ -11,7 +12,6 @@ use sallyport_workflows::{
 use crate::{
     random::STALLS,
     ticket::{ANN, BOB},
-    world::REPORTER,
 };
 
 pub const CAT: &str = "cat@example.com";

@@ -5,15 +5,15 @@ use std::{
     time::Duration,
 };
 
+use answers::{merge_refused, out_of_scope, qa, scope_requested, spec};
 use sallyport_workflows::{
     State,
-    activities::{AgentResult, CheckBase, CloseResult, MergeResult},
+    activities::{AgentResult, CheckBase, CloseResult},
     command::{Action, Command},
     decision::{Decision, Verdict},
     failure::kind,
     gate::Gate,
     policy::{BudgetRaise, MAXIMUM_WAIT_SECONDS},
-    revision::scope_revision,
     usage::Spent,
 };
 use serde_json::json;
@@ -25,7 +25,7 @@ use crate::{
     random::STALLS,
     ticket::{ANN, BOB, input},
     watched::{Happens, Watched},
-    world::{PROOF, object, qa, spec, usage},
+    world::{PROOF, usage},
 };
 
 /// More timers than this in silence never end a ticket.
@@ -378,7 +378,7 @@ impl Player {
             ("check_base", 0..=2) => {
                 let check: CheckBase = value(&input).map_err(|error| error.to_string())?;
                 Some(ActivityOutcome::completed(
-                    &self.watched.ticket.world.changed_base(&check),
+                    &self.watched.ticket.world.changed_base(check),
                 ))
             }
             ("run_agent", 0) => failed(kind::AGENT_TIMEOUT, spent),
@@ -386,18 +386,8 @@ impl Player {
                 self.ids += 1;
                 let path = format!("src/file-{}.js", self.ids);
                 let result = match which {
-                    1 => AgentResult::ScopeRequested {
-                        request: object(&path),
-                        revision: scope_revision(std::slice::from_ref(&path), "needed"),
-                        count: 1,
-                        first: path,
-                        reason: "needed".to_owned(),
-                    },
-                    2 => AgentResult::OutOfScope {
-                        paths: object(&path),
-                        count: 1,
-                        first: path,
-                    },
+                    1 => scope_requested(&path),
+                    2 => out_of_scope(&path),
                     _ => AgentResult::NoChanges,
                 };
                 Some(ActivityOutcome::completed(
@@ -405,9 +395,7 @@ impl Player {
                 ))
             }
             ("run_qa", 0..=2) => Some(ActivityOutcome::completed(&qa(false))),
-            ("merge_pull_request", _) => Some(ActivityOutcome::completed(&MergeResult::Refused {
-                reason: "a conflict".to_owned(),
-            })),
+            ("merge_pull_request", _) => Some(ActivityOutcome::completed(&merge_refused())),
             ("close_pull_request", 0 | 1) => {
                 Some(ActivityOutcome::completed(&CloseResult::Merged {
                     commit: "feed".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use answers::{qa, spec};
 use sallyport_workflows::{
     State,
     activities::{CloseGate, GateClosing, RecordDecision},
@@ -15,7 +16,6 @@ use serde_json::json;
 use crate::{
     events::{ActivityOutcome, Event, value},
     ticket::{ANN, Answer, BOB, Ticket, input},
-    world::{qa, spec},
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);

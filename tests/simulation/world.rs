@@ -1,24 +1,17 @@
 //! The world of a simulated ticket: activities that do what a test says and remember what they were asked. When the
 //! workflow gets another activity, add its answer to [`World::answer`].
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, VecDeque};
 
+use answers::{BASE, commit, object};
 use sallyport_workflows::{
     ObjectRef,
     activities::{
-        Admission, AdmitCommand, AdmitDecision, AgentResult, AgentRun, BaseCheck, ChangedBase,
-        CheckBase, CloseResult, GateResult, HostClaim, LoadPolicy, MergeResult, OpenGateRequest,
-        OpenPullRequest, PinnedPolicy, Planned, PublishBranch, QaResult,
+        Admission, AdmitCommand, AdmitDecision, AgentResult, AgentRun, BaseCheck, CheckBase,
+        CloseResult, HostClaim, LoadPolicy, Planned, PublishBranch,
     },
-    gate::{BaseChange, OpenGate},
+    gate::BaseChange,
     policy::InstallationPolicy,
-    pull_request::PullRequest,
-    revision::spec_revision,
-    spec::SpecRef,
-    ticket::TicketSummary,
     usage::Usage,
 };
 use serde::de::DeserializeOwned;
@@ -28,12 +21,6 @@ use crate::{
     error::SimulationError,
     events::{ActivityOutcome, json, value},
 };
-
-/// The base commit of the first SPEC.
-pub const BASE: &str = "1111111111111111111111111111111111111111";
-
-/// Who filed the ticket.
-pub const REPORTER: &str = "reporter@example.com";
 
 /// A proof that holds; any other is forged.
 pub const PROOF: &str = "signed";
@@ -96,22 +83,17 @@ impl World {
         let calls = self.calls.iter().filter(|call| call.activity == activity);
         let calls = calls.count();
         Ok(match activity {
-            "fetch_ticket" => json(&TicketSummary {
-                title: "Minutes are read as months".to_owned(),
-                url: "http://127.0.0.1/SIM-1".to_owned(),
-                reporter: REPORTER.to_owned(),
-                content: object("ticket"),
-            }),
+            "fetch_ticket" => json(&answers::summary("SIM-1")),
             "load_policy" => {
                 let installation = value::<LoadPolicy>(input)?.installation;
-                json(&self.pinned(BASE, installation))
+                json(&answers::pinned(BASE, self.effective(installation)))
             }
             "plan" => json(&Planned {
-                spec: spec(calls),
+                spec: answers::spec(calls),
                 usage: usage(1),
             }),
             "check_base" => json(&BaseCheck::Unchanged),
-            "open_gate" => json(&open_gate(value(input)?)),
+            "open_gate" => json(&answers::open_gate(value(input)?)),
             "admit_decision" => {
                 let decision = value::<AdmitDecision>(input)?.decision;
                 let comments = decision.comments.as_deref().map(object);
@@ -125,26 +107,11 @@ impl World {
                 host_id: "host".to_owned(),
                 task_queue: "sallyport-host".to_owned(),
             }),
-            "run_agent" => json(&self.agent_run(AgentResult::Committed {
-                commit: commit(calls),
-                diff: object(&format!("diff {calls}")),
-                files: 2,
-            })),
-            "run_qa" => json(&qa(true)),
+            "run_agent" => json(&self.agent_run(answers::committed(calls))),
+            "run_qa" => json(&answers::qa(true)),
             "publish_branch" => json(&value::<PublishBranch>(input)?.ticket.branch()),
-            "open_pull_request" => {
-                let open: OpenPullRequest = value(input)?;
-                json(&PullRequest {
-                    number: 7,
-                    url: "local:7".to_owned(),
-                    branch: open.ticket.branch(),
-                    base_branch: open.base_branch,
-                    head_commit: open.head_commit,
-                })
-            }
-            "merge_pull_request" => json(&MergeResult::Merged {
-                commit: commit(0xfeed),
-            }),
+            "open_pull_request" => json(&answers::pull_request(&value(input)?)),
+            "merge_pull_request" => json(&answers::merged()),
             "close_pull_request" => json(&CloseResult::Closed),
             "comment_on_ticket"
             | "set_ticket_status"
@@ -174,90 +141,25 @@ impl World {
     }
 
     /// The answer of `check_base` where a file in scope changed.
-    pub fn changed_base(&self, input: &CheckBase) -> BaseCheck {
+    pub fn changed_base(&self, input: CheckBase) -> BaseCheck {
         let calls = self
             .calls
             .iter()
             .filter(|call| call.activity == "check_base");
         let to = commit(0xba5e_0000 + calls.count());
-        BaseCheck::Changed(Box::new(ChangedBase {
-            spec: SpecRef {
-                revision: spec_revision(&input.spec.text.key, &to, "policy"),
-                base_commit: to.clone(),
-                ..input.spec.clone()
-            },
-            pinned: self.pinned(&to, input.installation.clone()),
-            change: BaseChange {
-                from: input.spec.base_commit.clone(),
-                to,
-                files: 1,
-                first: "src/duration.js".to_owned(),
-                diff: object("what changed"),
-            },
-        }))
+        let change = BaseChange {
+            from: input.spec.base_commit.clone(),
+            to,
+            files: 1,
+            first: "src/duration.js".to_owned(),
+            diff: object("what changed"),
+        };
+        let effective = self.effective(input.installation.clone());
+        answers::changed_base(input, change, effective)
     }
 
-    fn pinned(&self, base_commit: &str, installation: InstallationPolicy) -> PinnedPolicy {
-        PinnedPolicy {
-            base_branch: "main".to_owned(),
-            base_commit: base_commit.to_owned(),
-            policy: object("policy"),
-            effective: self.effective.clone().unwrap_or(installation),
-        }
-    }
-}
-
-/// A gate as the ledger opens it on wall-clock time.
-fn open_gate(request: OpenGateRequest) -> OpenGate {
-    let policy = request.policy;
-    let after = |seconds| request.opened_at + Duration::from_secs(seconds);
-    let reminders = policy.reminders_percent.iter();
-    OpenGate {
-        approval_id: request.approval_id,
-        gate: request.gate,
-        revision: request.revision,
-        content: request.content,
-        approvals_needed: policy.approvals,
-        approvers: policy.approvers,
-        may_not_approve: (!policy.reporter_may_approve).then_some(request.reporter),
-        opened_at: request.opened_at,
-        deadline: after(policy.timeout_seconds),
-        reminders: reminders
-            .map(|percent| after(policy.timeout_seconds * u64::from(*percent) / 100))
-            .collect(),
-        base_change: request.base_change,
-    }
-}
-
-/// What QA finds where all gates pass, or where the only one fails.
-pub fn qa(passed: bool) -> QaResult {
-    let gate = GateResult {
-        name: "Unit tests".to_owned(),
-        required: true,
-        passed,
-        duration_ms: 12,
-        base: None,
-        excused: false,
-    };
-    QaResult {
-        passed,
-        gates: vec![gate],
-        report: object("report"),
-        report_json: object("report in JSON"),
-        flagged_tests: 0,
-    }
-}
-
-/// The SPEC that the planner writes in this round, from 1.
-pub fn spec(round: usize) -> SpecRef {
-    let text = format!("SPEC, round {round}");
-    SpecRef {
-        revision: spec_revision(&text, BASE, "policy"),
-        text: object(&text),
-        document: object(&format!("document {round}")),
-        base_commit: BASE.to_owned(),
-        files: 2,
-        confidence_percent: 80,
+    fn effective(&self, installation: InstallationPolicy) -> InstallationPolicy {
+        self.effective.clone().unwrap_or(installation)
     }
 }
 
@@ -279,12 +181,4 @@ pub fn usage(cost_micro_usd: u64) -> Usage {
         cost_micro_usd,
         ..Usage::default()
     }
-}
-
-pub fn object(text: &str) -> ObjectRef {
-    ObjectRef::of(text.as_bytes())
-}
-
-pub fn commit(number: usize) -> String {
-    format!("{number:040x}")
 }

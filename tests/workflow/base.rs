@@ -1,5 +1,6 @@
 //! The base branch moves on while people decide.
 
+use answers::{BASE, object, spec};
 use sallyport_workflows::{
     State,
     decision::Verdict,
@@ -8,7 +9,7 @@ use sallyport_workflows::{
 
 use crate::{
     harness::{ANN, BOB, Ticket, decision, policy},
-    scripted::{BASE, lock, object, spec},
+    scripted::lock,
 };
 
 fn change() -> BaseChange {

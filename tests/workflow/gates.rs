@@ -1,5 +1,6 @@
 //! Who decides what, when, and what becomes of the rest.
 
+use answers::{commit, spec};
 use sallyport_workflows::{
     State,
     activities::{GateClosing, MergeResult, TicketStatusName},
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     harness::{ANN, BOB, Ticket, decision, policy},
-    scripted::{commit, lock, spec},
+    scripted::lock,
 };
 
 #[tokio::test]

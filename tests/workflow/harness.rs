@@ -47,7 +47,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub const ANN: &str = "ann@example.com";
 pub const BOB: &str = "bob@example.com";
 pub const ADMIN: &str = "admin@example.com";
-pub const REPORTER: &str = "reporter@example.com";
+pub use answers::REPORTER;
 
 /// A ticket and everything that a test does with it.
 pub struct Ticket {

@@ -2,6 +2,7 @@
 //! gates and its deadlines at their real length (the dev server skips time when asked).
 
 mod base;
+mod calendar;
 mod commands;
 mod deadlines;
 mod endings;

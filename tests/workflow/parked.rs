@@ -1,5 +1,6 @@
 //! Parked tickets: retried from the step that failed or from an earlier one, or abandoned.
 
+use answers::{object, spec};
 use sallyport_workflows::{
     State,
     activities::{AgentTask, TicketEvent},
@@ -14,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     harness::{ADMIN, ANN, BOB, Ticket, command, decision, policy},
-    scripted::{lock, object, spec},
+    scripted::lock,
 };
 
 fn retry(from: Option<State>) -> Command {

@@ -10,17 +10,18 @@ use std::{
     time::Duration,
 };
 
+use answers::{commit, merge_refused, object, out_of_scope, scope_requested};
 use futures::future::join_all;
 use sallyport_test_support::temporal::TemporalServer;
 use sallyport_workflows::{
     State,
-    activities::{AgentResult, GateClosing, MergeResult, OpenGateRequest},
+    activities::{AgentResult, GateClosing, OpenGateRequest},
     command::{Action, Command},
     decision::{Decision, Verdict},
     failure::kind,
     gate::{BaseChange, Gate},
     policy::{GatePolicy, InstallationPolicy},
-    revision::{pull_request_revision, scope_revision},
+    revision::pull_request_revision,
     usage::Spent,
     workflow::TicketOutcome,
 };
@@ -28,7 +29,7 @@ use uuid::Uuid;
 
 use crate::{
     harness::{ANN, BOB, Place, Ticket, command, policy},
-    scripted::{World, commit, lock, object},
+    scripted::{World, lock},
 };
 
 const TICKETS: u64 = 20;
@@ -61,27 +62,15 @@ fn set_up(world: &mut World, chance: &mut Chance) {
     for number in 0..chance.below(4) {
         let path = format!("src/file-{number}.js");
         let result = match chance.below(4) {
-            0 | 1 => AgentResult::ScopeRequested {
-                request: object(&path),
-                revision: scope_revision(std::slice::from_ref(&path), "needed"),
-                count: 1,
-                first: path,
-                reason: "needed".to_owned(),
-            },
-            2 => AgentResult::OutOfScope {
-                paths: object(&path),
-                count: 1,
-                first: path,
-            },
+            0 | 1 => scope_requested(&path),
+            2 => out_of_scope(&path),
             _ => AgentResult::NoChanges,
         };
         world.agent.push_back(result);
     }
     world.qa.extend((0..chance.below(5)).map(|_| chance.is(50)));
     if chance.is(30) {
-        world.merges.push_back(MergeResult::Refused {
-            reason: "a conflict".to_owned(),
-        });
+        world.merges.push_back(merge_refused());
     }
     if chance.is(40) {
         world.bases.push_back(BaseChange {

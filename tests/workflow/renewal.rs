@@ -1,15 +1,13 @@
 //! A history that grows long: the workflow continues as new, and nobody notices.
 
+use answers::scope_requested;
 use sallyport_test_support::temporal::TemporalServer;
-use sallyport_workflows::{
-    State, activities::AgentResult, command::Action, decision::Verdict, gate::Gate,
-    revision::scope_revision,
-};
+use sallyport_workflows::{State, command::Action, decision::Verdict, gate::Gate};
 use serde_json::json;
 
 use crate::{
     harness::{ANN, BOB, Place, Ticket, command, decision, policy},
-    scripted::{lock, object},
+    scripted::lock,
 };
 
 #[tokio::test]
@@ -17,13 +15,7 @@ async fn a_ticket_goes_through_its_whole_life_in_many_runs() {
     let server = TemporalServer::that_suggests_renewal_after(40).expect("a server");
     let place = Place::new(&server.address);
     let ticket = Ticket::start_at(&place, "RENEW-1", policy(), |world| {
-        world.agent.push_back(AgentResult::ScopeRequested {
-            request: object("src/units.js"),
-            revision: scope_revision(&["src/units.js".to_owned()], "needed"),
-            count: 1,
-            first: "src/units.js".to_owned(),
-            reason: "needed".to_owned(),
-        });
+        world.agent.push_back(scope_requested("src/units.js"));
         world.qa.extend([false, true]);
     })
     .await;

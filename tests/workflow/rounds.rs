@@ -1,8 +1,9 @@
 //! Revisions, the mending of scope, repairs, requested changes: each bounded.
 
+use answers::{commit, object, out_of_scope, spec};
 use sallyport_workflows::{
     State,
-    activities::{AgentResult, AgentTask},
+    activities::AgentTask,
     decision::{Decision, Verdict},
     gate::Gate,
     policy::{Budget, InstallationPolicy},
@@ -10,16 +11,8 @@ use sallyport_workflows::{
 
 use crate::{
     harness::{ANN, BOB, Ticket, decision, policy},
-    scripted::{commit, lock, object, spec},
+    scripted::lock,
 };
-
-fn out_of_scope(path: &str) -> AgentResult {
-    AgentResult::OutOfScope {
-        paths: object(path),
-        count: 1,
-        first: path.to_owned(),
-    }
-}
 
 #[tokio::test]
 async fn revise_goes_back_to_the_planner_with_the_comments() {

@@ -1,35 +1,25 @@
 //! The agent asks for files that the SPEC does not list.
 
+use answers::{object, scope_requested};
 use sallyport_workflows::{
     State,
-    activities::{AgentResult, AgentTask},
+    activities::AgentTask,
     decision::{Decision, Verdict},
     gate::Gate,
     policy::{Budget, InstallationPolicy},
-    revision::scope_revision,
 };
 
 use crate::{
     harness::{ANN, BOB, Ticket, decision, policy},
-    scripted::{lock, object},
+    scripted::lock,
 };
 
 const HOUR: u64 = 60 * 60;
 
-fn request(path: &str) -> AgentResult {
-    AgentResult::ScopeRequested {
-        request: object(path),
-        revision: scope_revision(&[path.to_owned()], "needed"),
-        count: 1,
-        first: path.to_owned(),
-        reason: "needed".to_owned(),
-    }
-}
-
 #[tokio::test]
 async fn a_grant_lets_the_same_session_go_on_with_the_file() {
     let ticket = Ticket::start("GRANT-1", policy(), |world| {
-        world.agent.push_back(request("src/units.js"))
+        world.agent.push_back(scope_requested("src/units.js"))
     })
     .await;
     ticket.approve(Gate::Spec, ANN).await;
@@ -75,7 +65,9 @@ async fn a_grant_lets_the_same_session_go_on_with_the_file() {
 #[tokio::test]
 async fn a_refusal_and_silence_let_the_agent_go_on_without() {
     let ticket = Ticket::start("REFUSAL-1", policy(), |world| {
-        world.agent.extend([request("a.js"), request("b.js")])
+        world
+            .agent
+            .extend([scope_requested("a.js"), scope_requested("b.js")])
     })
     .await;
     ticket.approve(Gate::Spec, ANN).await;
@@ -137,7 +129,9 @@ async fn requests_are_bounded() {
         ..policy()
     };
     let ticket = Ticket::start("BOUND-1", one, |world| {
-        world.agent.extend([request("a.js"), request("b.js")])
+        world
+            .agent
+            .extend([scope_requested("a.js"), scope_requested("b.js")])
     })
     .await;
     ticket.approve(Gate::Spec, ANN).await;

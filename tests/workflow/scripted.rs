@@ -6,15 +6,13 @@ use std::{
     time::Duration,
 };
 
+use answers::{commit, object};
 use sallyport_workflows::{
-    ObjectRef,
     activities::{definitions, *},
     failure::kind,
     gate::{BaseChange, OpenGate},
     policy::InstallationPolicy,
     pull_request::PullRequest,
-    revision::spec_revision,
-    spec::SpecRef,
     ticket::{TicketKey, TicketSummary},
     usage::{Spent, Usage},
 };
@@ -88,34 +86,6 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         .expect("no test thread panics while it holds a world")
 }
 
-pub const BASE: &str = "1111111111111111111111111111111111111111";
-
-pub fn object(text: &str) -> ObjectRef {
-    ObjectRef::of(text.as_bytes())
-}
-
-/// The SPEC that the scripted planner writes in the given round, from 1.
-pub fn spec(round: usize) -> SpecRef {
-    let text = format!("SPEC, round {round}");
-    SpecRef {
-        revision: spec_revision(&text, BASE, "policy"),
-        text: object(&text),
-        document: object(&format!("{{\"round\":{round}}}")),
-        base_commit: BASE.to_owned(),
-        files: 2,
-        confidence_percent: 80,
-    }
-}
-
-fn pinned(base_commit: &str, effective: InstallationPolicy) -> PinnedPolicy {
-    PinnedPolicy {
-        base_branch: "main".to_owned(),
-        base_commit: base_commit.to_owned(),
-        policy: object("policy"),
-        effective,
-    }
-}
-
 /// A failure for good that tells what was spent.
 fn failure(kind: &str, spent: Spent) -> ActivityError {
     ApplicationFailure::builder(std::io::Error::other("as the test wants it"))
@@ -124,10 +94,6 @@ fn failure(kind: &str, spent: Spent) -> ActivityError {
         .details(spent)
         .build()
         .into()
-}
-
-pub fn commit(run: usize) -> String {
-    format!("{run:040x}")
 }
 
 pub struct Scripted(pub Worlds);
@@ -155,12 +121,7 @@ impl Scripted {
             .build()
             .into());
         }
-        Ok(TicketSummary {
-            title: "Minutes are read as months".to_owned(),
-            url: format!("http://127.0.0.1/{}", ticket.ticket_id),
-            reporter: "reporter@example.com".to_owned(),
-            content: object("ticket"),
-        })
+        Ok(answers::summary(&ticket.ticket_id))
     }
 
     #[activity(definition = definitions::CommentOnTicket)]
@@ -194,7 +155,10 @@ impl Scripted {
         input: LoadPolicy,
     ) -> Result<PinnedPolicy, ActivityError> {
         let effective = lock(&self.world(&input.ticket)).effective.clone();
-        Ok(pinned(BASE, effective.unwrap_or(input.installation)))
+        Ok(answers::pinned(
+            answers::BASE,
+            effective.unwrap_or(input.installation),
+        ))
     }
 
     #[activity(definition = definitions::CheckBase)]
@@ -205,18 +169,13 @@ impl Scripted {
     ) -> Result<BaseCheck, ActivityError> {
         let world = self.world(&input.ticket);
         let mut world = lock(&world);
-        let effective = world.effective.clone().unwrap_or(input.installation);
+        let effective = world
+            .effective
+            .clone()
+            .unwrap_or_else(|| input.installation.clone());
         Ok(match world.bases.pop_front() {
             None => BaseCheck::Unchanged,
-            Some(change) => BaseCheck::Changed(Box::new(ChangedBase {
-                spec: SpecRef {
-                    revision: spec_revision(&input.spec.text.key, &change.to, "policy"),
-                    base_commit: change.to.clone(),
-                    ..input.spec
-                },
-                pinned: pinned(&change.to, effective),
-                change,
-            })),
+            Some(change) => answers::changed_base(input, change, effective),
         })
     }
 
@@ -239,7 +198,7 @@ impl Scripted {
             ..Usage::default()
         };
         Ok(Planned {
-            spec: spec(world.plans.len()),
+            spec: answers::spec(world.plans.len()),
             usage,
         })
     }
@@ -291,11 +250,7 @@ impl Scripted {
         let result = world
             .agent
             .pop_front()
-            .unwrap_or_else(|| AgentResult::Committed {
-                commit: commit(run),
-                diff: object(&format!("diff {run}")),
-                files: 2,
-            });
+            .unwrap_or_else(|| answers::committed(run));
         let usage = Usage {
             requests: 3,
             input_tokens: 1000,
@@ -321,21 +276,7 @@ impl Scripted {
         let mut world = lock(&world);
         let passed = world.qa.pop_front().unwrap_or(true);
         world.checked.push(input);
-        let gate = GateResult {
-            name: "Unit tests".to_owned(),
-            required: true,
-            passed,
-            base: Some(true),
-            excused: false,
-            duration_ms: 12,
-        };
-        Ok(QaResult {
-            passed,
-            gates: vec![gate],
-            flagged_tests: 0,
-            report: object("report"),
-            report_json: object("report.json"),
-        })
+        Ok(answers::qa(passed))
     }
 
     #[activity(definition = definitions::RemoveWorkspace)]
@@ -365,13 +306,7 @@ impl Scripted {
         _ctx: ActivityContext,
         input: OpenPullRequest,
     ) -> Result<PullRequest, ActivityError> {
-        let opened = PullRequest {
-            number: 7,
-            url: "local:7".to_owned(),
-            branch: input.ticket.branch(),
-            base_branch: input.base_branch.clone(),
-            head_commit: input.head_commit.clone(),
-        };
+        let opened = answers::pull_request(&input);
         lock(&self.world(&input.ticket)).proposed.push(input);
         Ok(opened)
     }
@@ -386,9 +321,7 @@ impl Scripted {
         let mut world = lock(&world);
         let next = world.merges.pop_front();
         world.merged.push(input);
-        Ok(next.unwrap_or(MergeResult::Merged {
-            commit: commit(0xfeed),
-        }))
+        Ok(next.unwrap_or_else(answers::merged))
     }
 
     #[activity(definition = definitions::ClosePullRequest)]
@@ -446,24 +379,7 @@ impl Scripted {
         lock(&self.world(&request.ticket))
             .gates
             .push(request.clone());
-        let policy = request.policy;
-        let after = |seconds| request.opened_at + Duration::from_secs(seconds);
-        let reminders = policy.reminders_percent.iter();
-        Ok(OpenGate {
-            approval_id: request.approval_id,
-            gate: request.gate,
-            revision: request.revision,
-            content: request.content,
-            approvals_needed: policy.approvals,
-            approvers: policy.approvers,
-            may_not_approve: (!policy.reporter_may_approve).then_some(request.reporter),
-            opened_at: request.opened_at,
-            deadline: after(policy.timeout_seconds),
-            reminders: reminders
-                .map(|percent| after(policy.timeout_seconds * u64::from(*percent) / 100))
-                .collect(),
-            base_change: request.base_change,
-        })
+        Ok(answers::open_gate(request))
     }
 
     #[activity(definition = definitions::AdmitDecision)]
