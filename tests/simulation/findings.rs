@@ -8,7 +8,7 @@ use sallyport_workflows::{
 };
 
 use crate::{
-    chance::{Happening::*, Life, Via},
+    chance::{Happening, Happening::*, Life, Via},
     directed::{command, decide, join, life},
     player::play,
     ticket::input,
@@ -21,6 +21,14 @@ fn path(life: &Life) -> Vec<State> {
         panic!("{error}\n{}", played.story.join("\n"));
     }
     played.path.iter().map(|step| step.to).collect()
+}
+
+/// The same by signal.
+fn signal(mut happening: Happening) -> Happening {
+    if let Decide { via, .. } | Command { via, .. } = &mut happening {
+        *via = Via::Signal;
+    }
+    happening
 }
 
 #[test]
@@ -75,11 +83,7 @@ fn a_refused_command_is_on_record_with_the_state_that_it_found() {
     // It was on record with the state that the ticket had reached until somebody looked at it.
     let cancel = command(Action::Cancel, None);
     let cancelled = vec![Until("plan"), cancel, EndOf("admit_command")];
-    let mut retry = command(Action::Retry, None);
-    if let Command { via, .. } = &mut retry {
-        *via = Via::Signal;
-    }
-    let late = vec![retry, EndOf("plan")];
+    let late = vec![signal(command(Action::Retry, None)), EndOf("plan")];
     let mut life = life(join(join(cancelled, late), vec![EndOf("record_command")]));
     let at_once = vec![EndOf("record_transition"), EndOf("admit_command")];
     life.tasks.push(at_once);
@@ -110,6 +114,25 @@ fn a_gate_that_was_extended_in_time_waits_on_when_a_merge_is_refused() {
     let mut life = life(join(join(begin, decided), vec![approve()]));
     life.policy.pr_gate.reminders_percent.clear();
     assert_eq!(path(&life).last(), Some(&State::Completed));
+}
+
+#[test]
+fn a_cancelled_ticket_is_not_taken_up_again() {
+    // A retry that waited for a long history to be left was carried out first.
+    let parked = vec![Script("fetch_ticket", 1), Settle];
+    let mut life = life(parked);
+    life.tasks.extend([
+        vec![
+            signal(decide(Verdict::Approve)),
+            command(Action::Retry, None),
+        ],
+        vec![GrowLong, EndOf("admit_decision")],
+        vec![EndOf("record_decision")],
+        vec![EndOf("admit_command")],
+        vec![Cancel],
+    ]);
+    let path = path(&life);
+    assert_eq!(path[path.len() - 2..], [State::Error, State::Cancelled]);
 }
 
 #[test]

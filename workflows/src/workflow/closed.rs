@@ -5,7 +5,7 @@ use super::{
     reception::Accepted,
     step::{Step, call_whole, note, tell},
     transition::{Move, SYSTEM},
-    waiting::{self, Woken},
+    waiting,
 };
 use crate::{
     State,
@@ -33,17 +33,8 @@ pub(super) async fn wait(ctx: &Ctx) -> Step<Move> {
         tell(ctx, event, "comment: pull request closed").await;
     }
     let what = "time to reopen the pull request ends";
-    let woken = loop {
-        match waiting::wait(ctx, what, |ticket| ticket.reception.accepted.is_some()).await? {
-            Woken::Reminder => {}
-            woken => break woken,
-        }
-    };
-    waiting::end(ctx);
-    let accepted = ctx.state_mut(|ticket| ticket.reception.accepted.take());
-    let (Woken::Ready, Some(Accepted::Reopen { by }), Some(pull_request)) =
-        (woken, accepted, pull_request)
-    else {
+    let accepted = waiting::command(ctx, what).await?;
+    let (Some(Accepted::Reopen { by }), Some(pull_request)) = (accepted, pull_request) else {
         let days = seconds as f64 / 86_400.0;
         let reason = format!("{why}; not reopened within {days} days");
         return Ok(Move::because(State::Cancelled, SYSTEM, reason));

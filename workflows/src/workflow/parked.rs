@@ -6,7 +6,7 @@ use super::{
     state,
     step::{Step, tell},
     transition::{Move, SYSTEM},
-    waiting::{self, Woken},
+    waiting,
 };
 use crate::{
     State,
@@ -31,15 +31,7 @@ pub(super) async fn wait(ctx: &Ctx) -> Step<Move> {
         tell(ctx, TicketEvent::Failed { failure }, "comment: parked").await;
     }
     let what = "parked ticket is cancelled";
-    let woken = loop {
-        match waiting::wait(ctx, what, |ticket| ticket.reception.accepted.is_some()).await? {
-            Woken::Reminder => {}
-            woken => break woken,
-        }
-    };
-    waiting::end(ctx);
-    let accepted = ctx.state_mut(|ticket| ticket.reception.accepted.take());
-    match accepted.filter(|_| woken == Woken::Ready) {
+    match waiting::command(ctx, what).await? {
         Some(Accepted::Retry { to, by, reason }) => {
             let parked = state(ctx);
             ctx.state_mut(|ticket| ticket.prepare_retry(parked, to));

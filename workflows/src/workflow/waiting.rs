@@ -10,6 +10,7 @@ use temporalio_workflow::{TimerResult, WaitConditionOptions, WorkflowCancellatio
 
 use super::{
     Ctx, TicketWorkflow, now,
+    reception::Accepted,
     step::{Halt, Step},
 };
 use crate::State;
@@ -94,6 +95,24 @@ pub(super) async fn wait(
             return Ok(Woken::Expired);
         }
     }
+}
+
+/// Waits until a command is accepted, and answers it; or until the deadline, and answers nothing. A command that was not
+/// carried out yet when the ticket was cancelled comes too late.
+pub(super) async fn command(ctx: &Ctx, what: &str) -> Step<Option<Accepted>> {
+    let accepted = |ticket: &TicketWorkflow| ticket.reception.accepted.is_some();
+    let woken = loop {
+        match wait(ctx, what, accepted).await? {
+            Woken::Reminder => {}
+            woken => break woken,
+        }
+    };
+    if ctx.cancellation_token().is_cancelled() {
+        return Err(Halt::Cancelled);
+    }
+    end(ctx);
+    let accepted = ctx.state_mut(|ticket| ticket.reception.accepted.take());
+    Ok(accepted.filter(|_| woken == Woken::Ready))
 }
 
 /// Waits until `at`, and answers true; or until there is a reason to look again, and answers false.
