@@ -108,6 +108,36 @@ async fn extend_gives_an_open_gate_more_time() {
 }
 
 #[tokio::test]
+async fn an_id_stays_taken_when_its_record_is_forgotten() {
+    let ticket = Ticket::start("OLD-1", policy(), |_| {}).await;
+    let open = ticket.until_gate(Gate::Spec).await;
+    let first = extend(60);
+    let outcome = ticket.command(first.clone()).await.expect("accepted");
+    // More than the status keeps.
+    for _ in 0..35 {
+        ticket.command(extend(1)).await.expect("accepted");
+    }
+    // As an update Temporal answers it, for as long as the run lasts; as a signal it comes to the workflow.
+    let again = ticket.command(first.clone()).await.expect("an answer");
+    assert_eq!(again, outcome);
+    ticket
+        .signal_command(serde_json::to_value(first).expect("JSON"))
+        .await;
+    // What people send is looked at in its order: the signal was, once this is accepted.
+    let cancel = command(Action::Cancel);
+    ticket.command(cancel).await.expect("accepted");
+    assert_eq!(ticket.outcome().await.state, State::Cancelled);
+    let world = lock(&ticket.world);
+    let deadlines = world
+        .commands
+        .iter()
+        .filter_map(|entry| entry.extended.as_ref());
+    let last = deadlines.last().expect("it was extended").deadline;
+    assert_eq!(last, open.deadline + Duration::seconds(60 + 35));
+    assert_eq!(world.commands.len(), 1 + 35 + 1);
+}
+
+#[tokio::test]
 async fn extend_keeps_a_closed_pull_request_and_a_parked_ticket() {
     let short = InstallationPolicy {
         reopen_seconds: HOUR,

@@ -215,7 +215,12 @@ impl TicketWorkflow {
             outcome.deadline = self.take_effect(command, &outcome.record);
         }
         if self.status.commands.len() >= KEPT_COMMANDS {
-            self.status.commands.remove(0);
+            let commands = &mut self.status.commands;
+            let refused = commands
+                .iter()
+                .position(|outcome| outcome.record.refused.is_some());
+            let forgotten = commands.remove(refused.unwrap_or(0));
+            self.memory.forget(forgotten.record.id);
         }
         self.status.commands.push(outcome.clone());
         outcome

@@ -81,6 +81,7 @@ impl TicketWorkflow {
         self.reception.pending(id)
             || self.status.decisions.iter().any(|record| record.id == *id)
             || self.command_outcome(id).is_some()
+            || self.memory.forgotten.contains(id)
     }
 
     /// What became of a decision.
@@ -258,6 +259,7 @@ impl TicketWorkflow {
             let refused = decisions.iter().position(|record| record.refused.is_some());
             let forgotten = decisions.remove(refused.unwrap_or(0));
             self.memory.missing.remove(&forgotten.id);
+            self.memory.forget(forgotten.id);
         }
         if approvals_missing > 0 {
             self.memory.missing.insert(id, approvals_missing);

@@ -1,7 +1,7 @@
 //! What the workflow keeps beside its status. Together they are all that there is of a ticket: a run that continues as
 //! new hands both over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -14,6 +14,9 @@ use crate::{
     status::TicketStatus,
     ticket::TicketInput,
 };
+
+/// How many ids of forgotten decisions and commands stay taken. A ticket carries them through all its runs.
+const FORGOTTEN_IDS: usize = 1000;
 
 /// All that a run hands over to the one that continues it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +67,8 @@ pub(super) struct Memory {
     pub(super) reminded: usize,
     /// How many approvals were missing after each decision that did not complete its gate.
     pub(super) missing: BTreeMap<Uuid, u32>,
+    /// Ids of decisions and commands whose records the status keeps no longer, oldest first.
+    pub(super) forgotten: VecDeque<Uuid>,
     /// Who cancelled the ticket by a command, and why.
     pub(super) cancelled: Option<Cancellation>,
 }
@@ -163,6 +168,14 @@ impl Memory {
             policy: input.installation_policy.clone(),
             ..Self::default()
         }
+    }
+
+    /// The status keeps the record of this decision or command no longer; its id stays taken.
+    pub(super) fn forget(&mut self, id: Uuid) {
+        if self.forgotten.len() >= FORGOTTEN_IDS {
+            self.forgotten.pop_front();
+        }
+        self.forgotten.push_back(id);
     }
 
     /// What the ticket may spend, with what admins added.
