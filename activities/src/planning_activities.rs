@@ -10,7 +10,7 @@ use std::sync::Arc;
 use sallyport_workflows::{
     activities::{
         BaseCheck, ChangedBase, CheckBase, LoadPolicy, PinnedPolicy, PlanInput, Planned,
-        definitions,
+        RevisedSpec, definitions,
     },
     failure::kind,
     gate::BaseChange,
@@ -142,8 +142,14 @@ impl PlanningSteps {
         let policy: Policy = serde_json::from_slice(&policy)
             .map_err(|problem| StepError::fatal(kind::POLICY_INVALID, problem))?;
         let ticket = tickets::readable(&objects.get(&input.summary.content).await?);
+        let mut earlier: Vec<RevisedSpec> = match &input.seen {
+            Some(seen) => serde_json::from_slice(&objects.get(seen).await?)
+                .map_err(|problem| StepError::fatal(kind::STEP_FAILED, problem))?,
+            None => Vec::new(),
+        };
+        earlier.extend(input.revised);
         let mut revised = Vec::new();
-        for earlier in &input.revised {
+        for earlier in &earlier {
             let text = objects.get_text(&earlier.text).await?;
             revised.push((text, objects.get_text(&earlier.comments).await?));
         }
@@ -164,7 +170,14 @@ impl PlanningSteps {
         };
         let (spec, usage) = plan(&*self.context.planner, &task).await?;
         let spec = self.store(ticket_id, &spec, &input.pinned).await?;
-        Ok(Planned { spec, usage })
+        let seen = match earlier.is_empty() {
+            true => None,
+            false => {
+                let json = serde_json::to_vec(&earlier).map_err(StepError::step)?;
+                Some(objects.put(json).await?)
+            }
+        };
+        Ok(Planned { spec, usage, seen })
     }
 
     async fn store(

@@ -49,6 +49,7 @@ async fn plan_input(house: &House, pinned: &PinnedPolicy, revised: Vec<RevisedSp
         },
         repository_url: house.origin.url().to_owned(),
         pinned: pinned.clone(),
+        seen: None,
         revised,
         cost_left_micro_usd: 5_000_000,
     }
@@ -60,6 +61,7 @@ async fn a_ticket_becomes_a_spec_that_can_be_approved_and_revised() {
         PlanAnswer::json(answer("Fix a", "src/none.js")),
         PlanAnswer::json(answer("Fix a", "src/a.js")),
         PlanAnswer::json(answer("Fix a better", "src/a.js")),
+        PlanAnswer::json(answer("Fix a shorter", "src/a.js")),
     ]);
     let house = House::new(&[("src/a.js", "a\n"), (policy_file::FILE, GATES)], scenario).await;
     let pinned = pin(&house).await.unwrap();
@@ -98,6 +100,27 @@ async fn a_ticket_becomes_a_spec_that_can_be_approved_and_revised() {
         "{asked}"
     );
     assert!(asked.contains("See src/a.js."));
+
+    // What it has seen it is shown again, before what is new.
+    let revised = RevisedSpec {
+        text: second.spec.text.clone(),
+        comments: objects.put("And shorter.").await.unwrap(),
+    };
+    let input = PlanInput {
+        seen: second.seen,
+        ..plan_input(&house, &pinned, vec![revised]).await
+    };
+    let third = steps.plan_ticket(input).await.unwrap();
+    let asked = house.model.requests().pop().unwrap().body.to_string();
+    let at = |words: &str| {
+        asked
+            .find(words)
+            .unwrap_or_else(|| panic!("{words}: {asked}"))
+    };
+    assert!(at("Do it better.") < at("And shorter."));
+    let seen = objects.get(&third.seen.unwrap()).await.unwrap();
+    let seen: Vec<RevisedSpec> = serde_json::from_slice(&seen).unwrap();
+    assert_eq!(seen.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

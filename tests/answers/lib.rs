@@ -6,7 +6,7 @@ use sallyport_workflows::{
     ObjectRef,
     activities::{
         AgentResult, BaseCheck, ChangedBase, CheckBase, GateResult, MergeResult, OpenGateRequest,
-        OpenPullRequest, PinnedPolicy, QaResult,
+        OpenPullRequest, PinnedPolicy, PlanInput, QaResult,
     },
     gate::{BaseChange, OpenGate},
     policy::InstallationPolicy,
@@ -63,6 +63,12 @@ pub fn spec(round: usize) -> SpecRef {
         files: 2,
         confidence_percent: 80,
     }
+}
+
+/// What the planner has seen once it has answered `input`: different for whatever it was shown, in whichever order.
+pub fn seen(input: &PlanInput) -> Option<ObjectRef> {
+    let is_new = input.seen.is_none() && input.revised.is_empty();
+    (!is_new).then(|| object(&format!("{:?}, {:?}", input.seen, input.revised)))
 }
 
 /// The answer of `check_base` where a file in scope changed.

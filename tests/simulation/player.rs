@@ -273,10 +273,14 @@ impl Player {
             Happening::Again(index, via) => {
                 if !self.sent.is_empty() {
                     let what = index.get(&self.sent).clone();
-                    happens.push(Happens::Sent {
-                        what,
-                        by_signal: *via != Via::Update,
+                    let by_signal = *via != Via::Update;
+                    // Updates of one id that come at the same time are one: the server says so.
+                    let is_there = happens.iter().any(|one| {
+                        matches!(one, Happens::Sent { what: other, by_signal: false } if other.id() == what.id())
                     });
+                    if by_signal || !is_there {
+                        happens.push(Happens::Sent { what, by_signal });
+                    }
                 }
             }
             Happening::Noise(which) => {

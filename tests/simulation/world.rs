@@ -91,6 +91,7 @@ impl World {
             "plan" => json(&Planned {
                 spec: answers::spec(calls),
                 usage: usage(1),
+                seen: answers::seen(&value(input)?),
             }),
             "check_base" => json(&BaseCheck::Unchanged),
             "open_gate" => json(&answers::open_gate(value(input)?)),

@@ -187,6 +187,7 @@ impl Scripted {
     ) -> Result<Planned, ActivityError> {
         let world = self.world(&input.key.ticket);
         let mut world = lock(&world);
+        let seen = answers::seen(&input);
         world.plans.push(input);
         if let Some((kind, spent)) = world.plan_failures.pop_front() {
             return Err(failure(kind, spent));
@@ -200,6 +201,7 @@ impl Scripted {
         Ok(Planned {
             spec: answers::spec(world.plans.len()),
             usage,
+            seen,
         })
     }
 

@@ -27,9 +27,6 @@ use crate::events::value;
 /// Activities stay below this many bytes of input and output.
 const MOST_BYTES: usize = 2048;
 
-/// What each earlier SPEC with its comments adds to the planner's input.
-const BYTES_OF_REVISION: usize = 256;
-
 fn read<T: DeserializeOwned>(payload: &Payload) -> Checked<T> {
     value(payload).map_err(|error| error.to_string())
 }
@@ -92,14 +89,8 @@ impl Model {
             "record_command" => self.check_command_entry(&read(input)?),
             _ => Ok(()),
         };
-        // The planner sees every earlier SPEC and comment, each by two references.
-        let revised = if activity == "plan" {
-            self.revised.len()
-        } else {
-            0
-        };
         let bytes = input.data.len();
-        if bytes > MOST_BYTES + revised * BYTES_OF_REVISION {
+        if bytes > MOST_BYTES {
             return Err(format!("{activity} is asked with {bytes} bytes"));
         }
         checked.map_err(|error| format!("{activity}: {error}"))
@@ -158,6 +149,7 @@ impl Model {
             &plan.cost_left_micro_usd,
             &self.planning_money_left(),
         )?;
+        same("what was seen", &plan.seen, &self.seen)?;
         same("what was revised", &plan.revised, &self.revised)?;
         same("the policy", &plan.pinned.effective, &self.policy)
     }

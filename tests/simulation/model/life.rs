@@ -272,6 +272,8 @@ impl Model {
                     true,
                 );
                 self.spec = Some(planned.spec);
+                self.seen = planned.seen;
+                self.revised.clear();
                 self.go(State::AwaitingSpecApproval, SYSTEM)
             }
             ("open_gate", _) => self.opened(read::<OpenGate>(&result)?),

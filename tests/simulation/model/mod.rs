@@ -174,6 +174,8 @@ pub struct Model {
     reporter: Option<String>,
     announced: bool,
     spec: Option<SpecRef>,
+    /// What the planner has seen of earlier SPECs, and what came after it.
+    seen: Option<ObjectRef>,
     revised: Vec<RevisedSpec>,
     base_change: Option<BaseChange>,
     approval: Option<Approval>,
@@ -244,6 +246,7 @@ impl Model {
             reporter: None,
             announced: false,
             spec: None,
+            seen: None,
             revised: Vec::new(),
             base_change: None,
             approval: None,

@@ -108,7 +108,10 @@ pub struct PlanInput {
     pub repository_url: String,
     /// The pinned policy.
     pub pinned: PinnedPolicy,
-    /// Earlier SPECs with what was asked to be changed, oldest first.
+    /// What the planner has seen before: a list of [`RevisedSpec`] in JSON, stored, oldest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<ObjectRef>,
+    /// What came after it: earlier SPECs with what was asked to be changed, oldest first.
     pub revised: Vec<RevisedSpec>,
     /// Money left to spend, in millionths of a US dollar.
     pub cost_left_micro_usd: u64,
@@ -121,6 +124,9 @@ pub struct Planned {
     pub spec: SpecRef,
     /// What the model calls cost.
     pub usage: Usage,
+    /// What the planner has seen by now: `seen` and `revised` of its input in one list, stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<ObjectRef>,
 }
 
 /// Declarations of the planning activities.

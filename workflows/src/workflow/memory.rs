@@ -41,7 +41,9 @@ pub(super) struct Memory {
     pub(super) told: u64,
     /// Base branch, base commit and policy of the latest SPEC.
     pub(super) pinned: Option<PinnedPolicy>,
-    /// Earlier SPECs with what was asked to be changed, oldest first.
+    /// Earlier SPECs with what was asked to be changed, as the planner has seen them already: stored.
+    pub(super) seen: Option<ObjectRef>,
+    /// Those that it has not seen yet, oldest first.
     pub(super) revised: Vec<RevisedSpec>,
     /// Why gate 1 asks again.
     pub(super) base_change: Option<BaseChange>,

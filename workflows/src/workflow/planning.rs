@@ -46,14 +46,14 @@ pub(super) async fn plan(ctx: &Ctx) -> Step<Move> {
     let left = money_left(ctx)?;
     let key = next_key(ctx);
     let (input, round) = ctx.state(|ticket| {
-        let revised = ticket.memory.revised.clone();
-        let round = revised.len() + 1;
+        let round = ticket.status.rounds.revisions + 1;
         let input = PlanInput {
             key,
             summary,
             repository_url: ticket.status.repository_url.clone(),
             pinned,
-            revised,
+            seen: ticket.memory.seen.clone(),
+            revised: ticket.memory.revised.clone(),
             cost_left_micro_usd: left,
         };
         (input, round)
@@ -67,6 +67,8 @@ pub(super) async fn plan(ctx: &Ctx) -> Step<Move> {
         };
         ticket.spend(&spent, true);
         ticket.status.spec = Some(planned.spec);
+        ticket.memory.seen = planned.seen;
+        ticket.memory.revised.clear();
     });
     Ok(Move::on(State::AwaitingSpecApproval))
 }
