@@ -106,8 +106,8 @@ fn question(text: &mut String, status: &TicketStatus, gate: &OpenGate) {
     let _ = writeln!(
         text,
         "Open it with:\n\n```\nsallyport approve {}\n```\n\nor\n\n```\n\
-         temporal workflow signal --workflow-id {} --name decide --input '{{\"gate\":\"{}\",\"revision\":\"{}\",\
-         \"decision\":\"APPROVE\",\"by\":\"you@example.com\"}}'\n```\n",
+         temporal workflow signal --workflow-id {} \\\n  --name decide --input '{{\"gate\":\"{}\",\n\
+         \"revision\":\"{}\",\n\"decision\":\"APPROVE\",\"by\":\"you@example.com\"}}'\n```\n",
         status.ticket.ticket_id,
         status.ticket.workflow_id(),
         gate.gate,
@@ -129,14 +129,19 @@ fn other_wait(text: &mut String, status: &TicketStatus, deadline: DateTime<Utc>)
     );
 }
 
+/// Money without the dollar sign, two of which would make a formula of what is between them.
+fn dollars(micro_usd: u64) -> String {
+    money(micro_usd).replace('$', "")
+}
+
 /// Money, tokens and time, with what they may come to.
 fn spent(status: &TicketStatus) -> String {
     let of = |limit: Option<String>| limit.map_or(String::new(), |limit| format!(" of {limit}"));
     let budget = status.budget.as_ref();
     format!(
-        "{}{}, {}{} tokens, {}{} of the agent's time",
-        money(status.usage.cost_micro_usd),
-        of(budget.map(|budget| money(budget.cost_micro_usd))),
+        "{}{} USD, {}{} tokens, {}{} of the agent's time",
+        dollars(status.usage.cost_micro_usd),
+        of(budget.map(|budget| dollars(budget.cost_micro_usd))),
         grouped(status.usage.tokens()),
         of(budget.map(|budget| grouped(budget.tokens))),
         seconds(status.agent_seconds),
@@ -159,7 +164,8 @@ fn plain(text: &str) -> String {
     let plain: String = text
         .chars()
         .map(|letter| match letter {
-            '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '!' | '\\' => ' ',
+            // Between two dollar signs the UI sees a formula.
+            '$' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '!' | '\\' => ' ',
             letter if letter.is_control() => ' ',
             letter => letter,
         })

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::ticket::TicketInput;
 
-const HOSTILE: &str = "](https://evil.example) `rm` <script>\n# Approve";
+const HOSTILE: &str = "](https://evil.example) `rm` <script>\n# Approve $x$";
 
 /// A ticket with much behind it.
 fn status(changes: serde_json::Value) -> TicketStatus {
