@@ -128,11 +128,11 @@ async fn an_id_stays_taken_when_its_record_is_forgotten() {
     ticket.command(cancel).await.expect("accepted");
     assert_eq!(ticket.outcome().await.state, State::Cancelled);
     let world = lock(&ticket.world);
-    let deadlines = world
+    let mut deadlines = world
         .commands
         .iter()
         .filter_map(|entry| entry.extended.as_ref());
-    let last = deadlines.last().expect("it was extended").deadline;
+    let last = deadlines.next_back().expect("it was extended").deadline;
     assert_eq!(last, open.deadline + Duration::seconds(60 + 35));
     assert_eq!(world.commands.len(), 1 + 35 + 1);
 }

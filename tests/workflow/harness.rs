@@ -13,7 +13,7 @@ use sallyport_workflows::{
     command::{Action, Command, CommandOutcome},
     decision::{Decision, DecisionOutcome, Verdict},
     gate::{Gate, OpenGate},
-    policy::{BudgetRaise, InstallationPolicy},
+    policy::{Budget, BudgetRaise, InstallationPolicy},
     status::TicketStatus,
     ticket::{FLUX_LENS, Priority, TicketInput, TicketKey},
     workflow::TicketOutcome,
@@ -310,6 +310,26 @@ impl Ticket {
             .map(|record| record.to)
             .collect()
     }
+}
+
+/// A ticket that is parked with an open pull request, for a change was requested and none may be; and what gate 2 asked.
+pub async fn parked_at_gate_2(ticket_id: &str) -> (Ticket, OpenGate) {
+    let none = InstallationPolicy {
+        budget: Budget {
+            change_rounds: 0,
+            ..Budget::default()
+        },
+        ..policy()
+    };
+    let ticket = Ticket::start(ticket_id, none, |_| {}).await;
+    ticket.approve(Gate::Spec, ANN).await;
+    let open = ticket.until_gate(Gate::Pr).await;
+    ticket
+        .decide(decision(&open, Verdict::Revise, BOB))
+        .await
+        .expect("it counts");
+    ticket.until_state(State::Error).await;
+    (ticket, open)
 }
 
 /// A command of an admin.

@@ -14,7 +14,7 @@ use sallyport_workflows::{
 use serde_json::json;
 
 use crate::{
-    harness::{ADMIN, ANN, BOB, Ticket, command, decision, policy},
+    harness::{ADMIN, ANN, BOB, Ticket, command, decision, parked_at_gate_2, policy},
     scripted::lock,
 };
 
@@ -224,21 +224,7 @@ async fn a_budget_is_raised_by_the_retry() {
 
 #[tokio::test]
 async fn a_published_branch_cannot_be_planned_anew() {
-    let none = InstallationPolicy {
-        budget: Budget {
-            change_rounds: 0,
-            ..Budget::default()
-        },
-        ..policy()
-    };
-    let ticket = Ticket::start("PUBLISHED-1", none, |_| {}).await;
-    ticket.approve(Gate::Spec, ANN).await;
-    let open = ticket.until_gate(Gate::Pr).await;
-    ticket
-        .decide(decision(&open, Verdict::Revise, BOB))
-        .await
-        .expect("it counts");
-    ticket.until_state(State::Error).await;
+    let (ticket, open) = parked_at_gate_2("PUBLISHED-1").await;
     let refused = ticket
         .command(retry(Some(State::Planning)))
         .await

@@ -10,7 +10,7 @@ use sallyport_workflows::{
 };
 
 use crate::{
-    harness::{ANN, BOB, Ticket, decision, policy},
+    harness::{ANN, BOB, Ticket, decision, parked_at_gate_2, policy},
     scripted::lock,
 };
 
@@ -220,21 +220,7 @@ async fn requested_changes_go_back_to_the_agent() {
 
 #[tokio::test]
 async fn a_ticket_that_is_given_up_leaves_no_pull_request_open() {
-    let none = InstallationPolicy {
-        budget: Budget {
-            change_rounds: 0,
-            ..Budget::default()
-        },
-        ..policy()
-    };
-    let ticket = Ticket::start("CHANGES-2", none, |_| {}).await;
-    ticket.approve(Gate::Spec, ANN).await;
-    let open = ticket.until_gate(Gate::Pr).await;
-    ticket
-        .decide(decision(&open, Verdict::Revise, BOB))
-        .await
-        .expect("it counts");
-    ticket.until_state(State::Error).await;
+    let (ticket, _) = parked_at_gate_2("CHANGES-2").await;
     assert_eq!(lock(&ticket.world).closed, 0);
     ticket.skip(7 * 24 * 60 * 60, "a week").await;
     assert_eq!(ticket.outcome().await.state, State::Cancelled);

@@ -28,7 +28,8 @@ pub fn demo(arguments: &[String]) -> Result<ExitCode> {
 pub fn test(filters: &[String]) -> Result<ExitCode> {
     let tools = setup::run()?;
     let root = checkout::root()?;
-    let built = cargo::build(&root, &[SALLYPORT])?;
+    // The demo beside it has the features that the tests have: so nothing is compiled a second time for them.
+    let built = cargo::build(&root, &[SALLYPORT, DEMO])?;
     let mut test = with_tools(cargo::command(&root, "test"), &tools, &built[SALLYPORT.1]);
     test.args(["--workspace", "--no-fail-fast", "--"])
         .args(filters);
