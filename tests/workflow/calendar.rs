@@ -71,7 +71,8 @@ async fn at_gate_2(ticket_id: &str, friday: DateTime<Tz>) -> (Ticket, OpenGate) 
     let until_friday = (friday.with_timezone(&Utc) - first.opened_at)
         .to_std()
         .expect("it is to come");
-    ticket.skip(until_friday.as_secs(), "that Friday").await;
+    // To the next whole second: not before four.
+    ticket.skip(until_friday.as_secs() + 1, "that Friday").await;
     ticket.approve(Gate::Spec, ANN).await;
     let open = ticket.until_gate(Gate::Pr).await;
     (ticket, open)
@@ -83,7 +84,10 @@ async fn waits_until_tuesday_at_ten(ticket_id: &str, forward: bool) {
     let (ticket, open) = at_gate_2(ticket_id, friday).await;
     // So late did the gate open: the work before it took real seconds.
     let late = open.opened_at - friday.with_timezone(&Utc);
-    assert!(late >= TimeDelta::zero() && late < TimeDelta::minutes(55));
+    assert!(
+        late >= TimeDelta::zero() && late < TimeDelta::minutes(55),
+        "{late}"
+    );
     let tuesday = at(friday + Days::new(4), 10) + late;
     assert_eq!(open.deadline.with_timezone(&Berlin), tuesday);
     let monday = at(friday + Days::new(3), 13) + late;
@@ -107,10 +111,7 @@ async fn waits_until_tuesday_at_ten(ticket_id: &str, forward: bool) {
     assert_eq!(ticket.status().await.state, State::AwaitingPrApproval);
     ticket.skip(2 * 60, "Tuesday at ten").await;
     let status = ticket.until_state(State::PrClosed).await;
-    assert!(
-        (status.since - open.deadline).num_seconds() < 30,
-        "{status:?}"
-    );
+    assert!(status.since >= open.deadline, "{status:?}");
 }
 
 #[tokio::test]
