@@ -15,7 +15,7 @@
 //! | `world.rs` | what a ticket's activities do: all goes well unless a test scripts it otherwise |
 //! | `model/` | a small model of a ticket's life, written from the product's rules |
 //! | `watched.rs` | a ticket whose every workflow task is held against the model |
-//! | `chance.rs`, `player.rs` | what can happen in a life of chance, and how it is played |
+//! | `chance.rs`, `message.rs`, `player.rs` | what can happen in a life of chance, and how it is played |
 //! | `random.rs` | the property test: lives of chance, and how often each row of the table was taken |
 //! | `directed.rs` | lives that take the rows which chance takes too seldom |
 //! | `findings.rs` | what the property test has found, as short lives |
@@ -67,6 +67,7 @@ mod error;
 mod events;
 mod findings;
 mod instance;
+mod message;
 mod model;
 mod player;
 mod random;

@@ -5,15 +5,14 @@ use std::{
     time::Duration,
 };
 
-use answers::{merge_refused, out_of_scope, qa, scope_requested, spec};
+use answers::{merge_refused, out_of_scope, qa, scope_requested};
 use sallyport_workflows::{
     State,
     activities::{AgentResult, CheckBase, CloseResult},
-    command::{Action, Command},
-    decision::{Decision, Verdict},
+    command::Action,
+    decision::Verdict,
     failure::kind,
     gate::Gate,
-    policy::{BudgetRaise, MAXIMUM_WAIT_SECONDS},
     usage::Spent,
 };
 use serde_json::json;
@@ -21,11 +20,12 @@ use serde_json::json;
 use crate::{
     chance::{Aim, CAT, Extra, From, Happening, Life, Luck, Proof, Via},
     events::{ActivityOutcome, Event, value},
+    message::message,
     model::{Checked, Step, What},
     random::STALLS,
     ticket::{ANN, BOB, input},
     watched::{Happens, Watched},
-    world::{PROOF, usage},
+    world::usage,
 };
 
 /// More timers than this in silence never end a ticket.
@@ -418,101 +418,5 @@ impl Player {
         let world = &mut self.watched.ticket.world;
         world.script(&name, outcome);
         self.watched.end_well(seq)
-    }
-}
-
-/// What somebody sends, and whether by signal.
-fn message(
-    happening: &Happening,
-    open: Option<(Gate, String)>,
-    asked: &[(Gate, String)],
-    ids: &mut u128,
-) -> Option<(What, bool)> {
-    *ids += 1;
-    let id = uuid::Uuid::from_u128(*ids);
-    let signed = |proof: &Proof| match proof {
-        Proof::Holds => Some(PROOF.to_owned()),
-        Proof::None => None,
-        Proof::Forged => Some("forged".to_owned()),
-    };
-    match happening {
-        Happening::Decide {
-            aim,
-            verdict,
-            by,
-            proof,
-            via,
-        } => {
-            let (gate, revision) = open.unwrap_or((Gate::Spec, spec(1).revision));
-            let others = [Gate::Spec, Gate::Scope, Gate::Pr];
-            let (gate, revision) = match aim {
-                Aim::Right => (gate, revision),
-                Aim::Prefix => (
-                    gate,
-                    revision[..8 + usize::from(revision.as_bytes()[0] % 9)].to_uppercase(),
-                ),
-                Aim::Earlier(which) if !asked.is_empty() => {
-                    asked[usize::from(*which) % asked.len()].clone()
-                }
-                Aim::OtherGate(which) => (others[usize::from(*which) % 3], revision),
-                Aim::Earlier(_) | Aim::Nothing => (gate, "deadbeef".repeat(8)),
-                Aim::Short => (gate, revision[..7].to_owned()),
-            };
-            let comments = (*verdict == Verdict::Revise).then(|| "Please name the test".to_owned());
-            let decision = Decision {
-                id: (*via != Via::Typed).then_some(id),
-                gate,
-                revision,
-                decision: *verdict,
-                by: (*by).to_owned(),
-                comments: comments.filter(|_| !ids.is_multiple_of(16)),
-                proof: signed(proof),
-            };
-            Some((What::Decision(decision), *via != Via::Update))
-        }
-        Happening::Command {
-            action,
-            from,
-            more,
-            by,
-            proof,
-            via,
-        } => {
-            let mut command = Command {
-                id: (*via != Via::Typed).then_some(id),
-                action: *action,
-                from: None,
-                raise: BudgetRaise::default(),
-                seconds: (*action == Action::Extend).then_some(3600),
-                by: (*by).to_owned(),
-                reason: None,
-                proof: signed(proof),
-            };
-            if *action == Action::Retry
-                && let From::State(state) = from
-            {
-                command.from = Some(*state);
-            }
-            match (more, action) {
-                (Extra::Wrong, Action::Extend) => command.seconds = Some(MAXIMUM_WAIT_SECONDS + 1),
-                (Extra::Wrong, Action::Retry) => command.seconds = Some(1),
-                (Extra::Wrong, _) => command.raise.repairs = 1,
-                (Extra::Raise, Action::Retry) => {
-                    command.raise = BudgetRaise {
-                        cost_micro_usd: 20,
-                        tokens: 500,
-                        agent_seconds: 120,
-                        repairs: 1,
-                        revisions: 1,
-                        change_rounds: 1,
-                        scope_requests: 1,
-                    };
-                }
-                (Extra::Seconds(seconds), Action::Extend) => command.seconds = Some(*seconds),
-                _ => {}
-            }
-            Some((What::Command(command), *via != Via::Update))
-        }
-        _ => None,
     }
 }
