@@ -21,7 +21,8 @@ use sallyport_workflows::{
 use serde_json::Value;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, Url, WorkflowExecuteUpdateOptions,
-    WorkflowHandle, WorkflowSignalOptions, WorkflowStartOptions, tonic::Request,
+    WorkflowHandle, WorkflowSignalOptions, WorkflowStartOptions,
+    tonic::{Code, Request, Status},
 };
 use temporalio_common::{
     data_converters::{PayloadConverter, RawValue},
@@ -261,7 +262,7 @@ impl Ticket {
 
     /// Lets the workflow's clock go forward by exactly this long. `mark` names the jump; each needs its own.
     pub async fn skip(&self, seconds: u64, mark: &str) {
-        let mut service = self.client.connection().workflow_service();
+        let service = self.client.connection().workflow_service();
         let execution = WorkflowExecution {
             workflow_id: self.key.workflow_id(),
             run_id: String::new(),
@@ -287,19 +288,29 @@ impl Ticket {
             }),
             ..UpdateWorkflowExecutionOptionsRequest::default()
         };
-        service
-            .update_workflow_execution_options(Request::new(request))
-            .await
-            .expect("time skipping is on");
+        answered("time skipping is on", || {
+            let (mut service, request) = (service.clone(), request.clone());
+            async move {
+                service
+                    .update_workflow_execution_options(Request::new(request))
+                    .await
+            }
+        })
+        .await;
         let poll = PollWorkflowExecutionTimeSkippingRequest {
             namespace: "default".to_owned(),
             workflow_execution: Some(execution),
             fast_forward_id: mark.to_owned(),
         };
-        service
-            .poll_workflow_execution_time_skipping(Request::new(poll))
-            .await
-            .expect("the jump is made");
+        answered("the jump is made", || {
+            let (mut service, poll) = (service.clone(), poll.clone());
+            async move {
+                service
+                    .poll_workflow_execution_time_skipping(Request::new(poll))
+                    .await
+            }
+        })
+        .await;
     }
 
     /// The states on record, in order.
@@ -309,6 +320,24 @@ impl Ticket {
             .iter()
             .map(|record| record.to)
             .collect()
+    }
+}
+
+/// Asks the server again where the connection was lost, which happens on a busy machine: the SDK's own calls do so, these
+/// raw ones do not.
+async fn answered<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, Status>>,
+{
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(status)
+                if tries < 10 && matches!(status.code(), Code::Cancelled | Code::Unavailable) => {}
+            Err(status) => panic!("{what}: {status:?}"),
+        }
     }
 }
 
