@@ -6,13 +6,19 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use sallyport_ledger::{
     Database, Objects,
     config::{FluxLensConfig, RepositoryConfig},
+    garbage,
+    objects::Bytes,
     proof::DecisionKey,
     secret::SecretError,
 };
-use sallyport_workflows::ticket::FLUX_LENS;
+use sallyport_workflows::{
+    ObjectRef,
+    ticket::{FLUX_LENS, TicketKey},
+};
 
 use crate::{
     config::ModelConfig,
+    failure::StepError,
     forge::Forges,
     gateway::{Gateway, GatewayError},
     mirror::Mirrors,
@@ -150,6 +156,18 @@ impl Context {
             data_dir,
             base_branches,
         })
+    }
+
+    /// Stores `content` for a ticket, and puts on record that the ticket refers to it: before anybody can learn of it, so
+    /// that it is never taken for forgotten. Everything that is stored for a ticket goes this way.
+    pub async fn store(
+        &self,
+        ticket: &TicketKey,
+        content: impl Into<Bytes>,
+    ) -> Result<ObjectRef, StepError> {
+        let stored = self.objects.put(content).await?;
+        garbage::record(&self.database, ticket, std::slice::from_ref(&stored)).await?;
+        Ok(stored)
     }
 
     /// The base branch that the configuration names for the repository at `url`, if it names one.

@@ -166,9 +166,10 @@ impl From<LedgerError> for StepError {
 
 impl From<ObjectError> for StepError {
     fn from(error: ObjectError) -> Self {
-        match error {
-            ObjectError::Storage { .. } | ObjectError::Folder { .. } => Self::step(error),
-            _ => Self::fatal(kind::STEP_FAILED, error),
+        if error.is_temporary() {
+            Self::step(error)
+        } else {
+            Self::fatal(kind::STEP_FAILED, error)
         }
     }
 }

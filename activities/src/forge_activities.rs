@@ -23,6 +23,7 @@ use crate::{
     context::Context,
     failure::StepError,
     forge::{Change, Forge, Proposal},
+    heartbeat::beating,
     planning::render::spec_markdown,
     text::{self, PullRequestFacts},
     workspace::{approved, diff, granted},
@@ -131,56 +132,61 @@ impl ForgeSteps {
     #[activity(definition = definitions::PublishBranch)]
     pub async fn publish_branch(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         input: PublishBranch,
     ) -> Result<String, ActivityError> {
-        Ok(self.publish(&input).await?)
+        let step = || "pushing the branch".to_owned();
+        Ok(beating(&context, step, self.publish(&input)).await??)
     }
 
     /// Opens the ticket's pull request, or brings the open one up to date. Never opens a second one.
     #[activity(definition = definitions::OpenPullRequest)]
     pub async fn open_pull_request(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         input: OpenPullRequest,
     ) -> Result<PullRequest, ActivityError> {
-        Ok(self.propose(&input).await?)
+        let step = || "opening the pull request".to_owned();
+        Ok(beating(&context, step, self.propose(&input)).await??)
     }
 
     /// Merges exactly the head that was decided about. Merged already is success.
     #[activity(definition = definitions::MergePullRequest)]
     pub async fn merge_pull_request(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         input: ChangePullRequest,
     ) -> Result<MergeResult, ActivityError> {
         let forge = self.forge(&input.repository_url)?;
-        Ok(forge.merge(change(&input)).await.map_err(StepError::from)?)
+        let step = || "merging".to_owned();
+        let merged = beating(&context, step, forge.merge(change(&input))).await?;
+        Ok(merged.map_err(StepError::from)?)
     }
 
     /// Closes the pull request unless it was merged meanwhile. Closed already is success.
     #[activity(definition = definitions::ClosePullRequest)]
     pub async fn close_pull_request(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         input: ChangePullRequest,
     ) -> Result<CloseResult, ActivityError> {
         let forge = self.forge(&input.repository_url)?;
-        Ok(forge.close(change(&input)).await.map_err(StepError::from)?)
+        let step = || "closing the pull request".to_owned();
+        let closed = beating(&context, step, forge.close(change(&input))).await?;
+        Ok(closed.map_err(StepError::from)?)
     }
 
     /// Opens a closed pull request again. Open already is success.
     #[activity(definition = definitions::ReopenPullRequest)]
     pub async fn reopen_pull_request(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         input: ChangePullRequest,
     ) -> Result<(), ActivityError> {
         let forge = self.forge(&input.repository_url)?;
-        Ok(forge
-            .reopen(change(&input))
-            .await
-            .map_err(StepError::from)?)
+        let step = || "reopening the pull request".to_owned();
+        let reopened = beating(&context, step, forge.reopen(change(&input))).await?;
+        Ok(reopened.map_err(StepError::from)?)
     }
 }
 

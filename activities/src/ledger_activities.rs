@@ -53,7 +53,7 @@ impl LedgerSteps {
             .decision_key
             .check_decision(&input.decision, &workflow_id);
         let comments = match &input.decision.comments {
-            Some(comments) => Some(self.context.objects.put(comments.clone()).await?),
+            Some(comments) => Some(self.context.store(&input.ticket, comments.clone()).await?),
             None => None,
         };
         Ok(Admission {

@@ -12,6 +12,7 @@
 //! | what the agent may ask people for | [`scope_request`] |
 //! | quality gates | [`qa`] |
 //! | a forge, a ticket system | [`forge`], [`tickets`]: a trait each, and a file for each vendor |
+//! | events whose webhook never came | [`reconciliation`] |
 //! | every sentence that people read | [`text`]; notices about open gates: [`notices`] |
 //! | how a step fails | [`failure`] |
 //! | what all activities share | [`context`] |
@@ -29,6 +30,7 @@ pub mod gateway;
 pub mod git;
 pub mod heartbeat;
 pub mod ledger_activities;
+pub mod maintenance_activities;
 pub mod mirror;
 pub mod notices;
 pub mod planning;
@@ -37,6 +39,7 @@ pub mod policy_check;
 pub mod policy_file;
 pub mod policy_section;
 pub mod qa;
+pub mod reconciliation;
 pub mod sandbox;
 pub mod scope_request;
 pub mod text;

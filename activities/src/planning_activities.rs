@@ -17,6 +17,7 @@ use sallyport_workflows::{
     policy::InstallationPolicy,
     spec::{Spec, SpecRef},
     text::shorten,
+    ticket::TicketKey,
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -59,13 +60,20 @@ impl PlanningSteps {
             None => mirror.default_branch().await?,
         };
         let head = mirror.head(&base_branch).await?;
-        self.pin_at(&mirror, base_branch, head, &input.installation)
-            .await
+        self.pin_at(
+            &input.ticket,
+            &mirror,
+            base_branch,
+            head,
+            &input.installation,
+        )
+        .await
     }
 
     /// Reads the policy at a commit of the base branch and stores it.
     async fn pin_at(
         &self,
+        ticket: &TicketKey,
         mirror: &Mirror,
         base_branch: String,
         base_commit: String,
@@ -91,7 +99,7 @@ impl PlanningSteps {
         Ok(PinnedPolicy {
             base_branch,
             base_commit,
-            policy: self.context.objects.put(json).await?,
+            policy: self.context.store(ticket, json).await?,
             effective: policy.effective,
         })
     }
@@ -110,6 +118,7 @@ impl PlanningSteps {
         };
         let pinned = self
             .pin_at(
+                &input.ticket,
                 &mirror,
                 input.base_branch,
                 head.clone(),
@@ -121,7 +130,7 @@ impl PlanningSteps {
             to: head.clone(),
             files: changed.files,
             first: shorten(&changed.first, 120),
-            diff: objects.put(changed.diff).await?,
+            diff: self.context.store(&input.ticket, changed.diff).await?,
         };
         let spec = SpecRef {
             revision: revision_of(&approved.text, &head, &pinned.policy),
@@ -169,12 +178,12 @@ impl PlanningSteps {
             cost_left_micro_usd: input.cost_left_micro_usd,
         };
         let (spec, usage) = plan(&*self.context.planner, &task).await?;
-        let spec = self.store(ticket_id, &spec, &input.pinned).await?;
+        let spec = self.store(&input.key.ticket, &spec, &input.pinned).await?;
         let seen = match earlier.is_empty() {
             true => None,
             false => {
                 let json = serde_json::to_vec(&earlier).map_err(StepError::step)?;
-                Some(objects.put(json).await?)
+                Some(self.context.store(&input.key.ticket, json).await?)
             }
         };
         Ok(Planned { spec, usage, seen })
@@ -182,16 +191,16 @@ impl PlanningSteps {
 
     async fn store(
         &self,
-        ticket_id: &str,
+        ticket: &TicketKey,
         spec: &Spec,
         pinned: &PinnedPolicy,
     ) -> Result<SpecRef, StepError> {
-        let text = spec_markdown(ticket_id, spec);
+        let text = spec_markdown(&ticket.ticket_id, spec);
         let document = serde_json::to_vec(spec).map_err(StepError::step)?;
         Ok(SpecRef {
             revision: revision_of(&text, &pinned.base_commit, &pinned.policy),
-            text: self.context.objects.put(text).await?,
-            document: self.context.objects.put(document).await?,
+            text: self.context.store(ticket, text).await?,
+            document: self.context.store(ticket, document).await?,
             base_commit: pinned.base_commit.clone(),
             files: u32::try_from(spec.files.len()).unwrap_or(u32::MAX),
             confidence_percent: percent(spec.confidence),
@@ -206,10 +215,11 @@ impl PlanningSteps {
     #[activity(definition = definitions::LoadPolicy)]
     pub async fn load_policy(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         input: LoadPolicy,
     ) -> Result<PinnedPolicy, ActivityError> {
-        Ok(self.pin(input).await?)
+        let step = || "fetching the repository".to_owned();
+        Ok(beating(&context, step, self.pin(input)).await??)
     }
 
     /// Checks the approved SPEC's bytes, fetches the repository and compares the files in scope. A read: again may find a
@@ -217,10 +227,11 @@ impl PlanningSteps {
     #[activity(definition = definitions::CheckBase)]
     pub async fn check_base(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         input: CheckBase,
     ) -> Result<BaseCheck, ActivityError> {
-        Ok(self.compare_base(input).await?)
+        let step = || "fetching the repository".to_owned();
+        Ok(beating(&context, step, self.compare_base(input)).await??)
     }
 
     /// Asks the planner for a SPEC and stores it. Again asks again. Heartbeats by a timer; a cancellation ends the request.

@@ -51,9 +51,7 @@ impl House {
         let model = ScriptedModel::start(scenario, "model-key").unwrap();
         let flux_lens = FluxLens::start(FluxLensOptions::new("token", "secret")).unwrap();
         let url = Postgres::shared().database().await.unwrap();
-        let objects = ObjectsConfig {
-            path: folder.path().join("objects"),
-        };
+        let objects = ObjectsConfig::folder(folder.path().join("objects"));
         let parts = Parts {
             database: Database::connect(&DatabaseConfig::with_url(url))
                 .await
@@ -73,11 +71,8 @@ impl House {
                 agent_price: None,
             },
             flux_lens: FluxLensConfig {
-                base_url: flux_lens.base_url().to_owned(),
                 token: Some("token".into()),
-                token_file: None,
-                webhook_secret: None,
-                webhook_secret_file: None,
+                ..FluxLensConfig::at(flux_lens.base_url())
             },
             repositories: Vec::new(),
             decision_key: DecisionKey::new(&"k".repeat(32).into()).unwrap(),

@@ -37,7 +37,7 @@ impl TicketSteps {
             // What the workflow keeps is bounded; the whole is stored.
             url: shorten(&fetched.url, 400),
             reporter: shorten(&fetched.reporter, 254),
-            content: self.context.objects.put(fetched.content).await?,
+            content: self.context.store(ticket, fetched.content).await?,
         })
     }
 

@@ -7,7 +7,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sallyport_ledger::qa_results::{self, NewQaReport};
+use sallyport_ledger::{
+    garbage,
+    qa_results::{self, NewQaReport},
+};
 use sallyport_workflows::{
     activities::{
         AgentRun, HostClaim, PrepareWorkspace, QaResult, RemoveWorkspace, RunAgent, RunQa,
@@ -98,6 +101,8 @@ impl WorkspaceSteps {
             gates: &policy.gates,
         };
         let findings = qa::examine(room, input.key.sequence, subject, announce).await?;
+        // The report names them all, and a report is no place where anybody looks for what is referred to.
+        garbage::record(&self.context.database, ticket, &findings.outputs()).await?;
         let facts = Facts {
             ticket_id: &ticket.ticket_id,
             commit: &input.commit,
@@ -113,8 +118,8 @@ impl WorkspaceSteps {
             passed: report.passed,
             reason: report.reason.clone(),
             flagged_tests: findings.flagged_tests(),
-            report: objects.put(markdown(&report)).await?,
-            report_json: objects.put(json).await?,
+            report: self.context.store(ticket, markdown(&report)).await?,
+            report_json: self.context.store(ticket, json).await?,
         };
         qa_results::record(&self.context.database, &input.key, &row, &findings.rows()).await?;
         Ok(QaResult {
@@ -234,10 +239,11 @@ impl WorkspaceSteps {
     #[activity(definition = definitions::RemoveWorkspace)]
     pub async fn remove_workspace(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         input: RemoveWorkspace,
     ) -> Result<(), ActivityError> {
-        Ok(self.remove(&input.ticket).await?)
+        let step = || "removing the workspace".to_owned();
+        Ok(beating(&context, step, self.remove(&input.ticket)).await??)
     }
 }
 

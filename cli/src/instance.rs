@@ -96,7 +96,7 @@ impl Wish {
 }
 
 /// The nearest data folder with something running in it, from `from` upwards.
-fn running_above(from: &Path) -> Option<PathBuf> {
+pub fn running_above(from: &Path) -> Option<PathBuf> {
     from.ancestors()
         .map(|folder| folder.join(DATA_DIR))
         .find(|folder| folder.join(RUN_FILE).is_file())

@@ -10,6 +10,7 @@ mod dev;
 mod docker_compose_tests;
 mod exit;
 mod instance;
+mod operator;
 mod private_file;
 mod reach;
 mod service;
@@ -58,19 +59,24 @@ fn run(command: Command) -> Result<(), Problem> {
         Command::Starter(arguments) => service::starter(&arguments.config),
         Command::Config(ConfigCommand::Check(arguments)) => {
             let config = Config::load(&arguments.config)?;
-            config.check().map_err(|error| {
+            let wrong = |error: anyhow::Error| {
                 Problem::new(
                     exit::Exit::Usage,
                     format!("{}: {error:#}", arguments.config.display()),
                 )
-            })?;
+            };
+            config.check().map_err(wrong)?;
+            runtime()?.block_on(config.check_bucket()).map_err(wrong)?;
             terminal::print(b"ok\n").context("cannot write the output")?;
             Ok(())
         }
-        command => tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the runtime")?
-            .block_on(commands::run(command)),
+        command => runtime()?.block_on(commands::run(command)),
     }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
 }

@@ -45,6 +45,12 @@ pub fn write_once(path: &Path, text: &str) -> anyhow::Result<()> {
 
 /// 256 random bits in hexadecimal.
 pub fn random_hex() -> anyhow::Result<String> {
+    let random = random()?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// 256 random bits.
+pub fn random() -> anyhow::Result<[u8; 32]> {
     let mut random = [0; 32];
     let filled = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
         .context("cannot get random bytes from the system")?;
@@ -53,7 +59,7 @@ pub fn random_hex() -> anyhow::Result<String> {
         "the system gave {filled} random bytes instead of {}",
         random.len()
     );
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(random)
 }
 
 #[cfg(test)]

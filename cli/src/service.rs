@@ -16,7 +16,7 @@ use sallyport_activities::{
     tools::Tools,
     workspace::diff::Signature,
 };
-use sallyport_ledger::{Database, Objects};
+use sallyport_ledger::{Database, Objects, config::ObjectsConfig};
 use sallyport_starter::{StarterParts, StarterState, temporal::Tickets};
 use tokio::{
     net::TcpListener,
@@ -43,7 +43,7 @@ pub fn worker(file: &Path) -> Result<(), Problem> {
         let host_id = host_id(&data_dir)?;
         let parts = Parts {
             database: database.clone(),
-            objects: Objects::open(&config.objects)?,
+            objects: objects(&config.objects).await?,
             tools,
             data_dir: data_dir.clone(),
             host_id: host_id.clone(),
@@ -59,7 +59,15 @@ pub fn worker(file: &Path) -> Result<(), Problem> {
         let client = sallyport_worker::temporal::connect(&config.temporal, &identity).await?;
         sallyport_worker::temporal::ensure_search_attributes(&client, &config.temporal.namespace)
             .await?;
-        sallyport_worker::run(client, &config.worker, Arc::new(context), shutdown).await?;
+        sallyport_worker::schedules::ensure(&client, &config.maintenance, &host_id).await?;
+        sallyport_worker::run(
+            client,
+            &config.worker,
+            config.retention,
+            Arc::new(context),
+            shutdown,
+        )
+        .await?;
         database.close().await;
         Ok(())
     })
@@ -78,13 +86,14 @@ pub fn starter(file: &Path) -> Result<(), Problem> {
             )
         })?;
         let state = StarterState::new(StarterParts {
-            objects: Objects::open(&config.objects)?,
+            objects: objects(&config.objects).await?,
             database: database.clone(),
             tickets: Tickets::at(address, &config.temporal.namespace),
             config: config.starter,
             flux_lens: config.flux_lens,
             repositories: config.repositories,
             decisions: config.decisions,
+            audit: config.audit,
             policy: config.policy,
         })?;
         let listener = TcpListener::bind(listen)
@@ -136,6 +145,13 @@ where
             service(shutdown).await
         })?;
     Ok(())
+}
+
+/// The object storage, after it was seen that it can be used: a ticket should not be the first to find out.
+async fn objects(config: &ObjectsConfig) -> anyhow::Result<Objects> {
+    let objects = Objects::open(config)?;
+    objects.check().await?;
+    Ok(objects)
 }
 
 /// This host's id: made once, and kept in the data folder.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sallyport_workflows::activities::StepKey;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 pub const MAXIMUM_PAGE: u32 = 1000;
 
 /// How much a line matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LogLevel {
     /// For those who look for a fault.
@@ -58,7 +59,7 @@ pub struct NewLogLine {
 }
 
 /// A line, as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogRow {
     /// Its place among all lines; ask for those after it.
     pub id: u64,

@@ -8,9 +8,14 @@ use sallyport_workflows::{
     gate::{BaseChange, Gate, OpenGate},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
+    audit::{
+        chain::Chain,
+        entry::{Fact, GateOpened},
+    },
     convert::{
         self, from_bigint, from_integer, object_ref, storable, storable_option, to_bigint,
         to_integer,
@@ -21,7 +26,7 @@ use crate::{
 };
 
 /// Whether a gate is open, and if not, how it closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ApprovalStatus {
     /// It is open.
@@ -39,7 +44,7 @@ pub enum ApprovalStatus {
 }
 
 /// A request for a decision, with what it is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApprovalRow {
     /// The request's id.
     pub id: Uuid,
@@ -117,6 +122,7 @@ pub async fn open_gate(
     let change = request.base_change.as_ref();
     let workflow = request.ticket.ledger_id();
     let mut transaction = database.pool().begin().await.trying_to(action)?;
+    let mut chain = Chain::lock(&mut transaction, workflow).await?;
     let inserted = sqlx::query!(
         "INSERT INTO approvals (id, workflow_id, approval_type, assignee, revision, content_url, content_bytes,
                                 approvals_needed, approvers, may_not_approve, requested_at, expires_at, reminders,
@@ -147,6 +153,14 @@ pub async fn open_gate(
     .await
     .trying_to(action)?;
     if inserted.rows_affected() == 1 {
+        let opened = GateOpened {
+            request: (*request).clone(),
+            deadline: *deadline,
+            reminders: reminders.to_vec(),
+        };
+        chain
+            .append(&mut transaction, Fact::GateOpened(&opened))
+            .await?;
         notifications::write(&mut *transaction, workflow, request.approval_id, notice).await?;
     }
     transaction.commit().await.trying_to(action)?;
@@ -166,7 +180,17 @@ pub async fn open_gate(
     })
 }
 
-fn may_not_approve(request: &OpenGateRequest) -> Option<String> {
+/// The decision that closed a gate so, if one did.
+pub(crate) fn verdict_of(closing: GateClosing) -> Option<Verdict> {
+    match closing {
+        GateClosing::Approved => Some(Verdict::Approve),
+        GateClosing::Revised => Some(Verdict::Revise),
+        GateClosing::Rejected => Some(Verdict::Reject),
+        GateClosing::Expired | GateClosing::Cancelled => None,
+    }
+}
+
+pub(crate) fn may_not_approve(request: &OpenGateRequest) -> Option<String> {
     let is_kept_out = !request.policy.reporter_may_approve && !request.reporter.is_empty();
     is_kept_out.then(|| storable(&request.reporter))
 }
@@ -175,14 +199,10 @@ fn may_not_approve(request: &OpenGateRequest) -> Option<String> {
 ///
 /// Key: the request's id. One that is closed stays as it is. Returns whether this call closed it.
 pub async fn close_gate(database: &Database, closing: &CloseGate) -> Result<bool, LedgerError> {
-    let decision = match closing.closing {
-        GateClosing::Approved => Some(Verdict::Approve),
-        GateClosing::Revised => Some(Verdict::Revise),
-        GateClosing::Rejected => Some(Verdict::Reject),
-        GateClosing::Expired | GateClosing::Cancelled => None,
-    };
+    let decision = verdict_of(closing.closing);
     let action = "close a gate";
     let mut transaction = database.pool().begin().await.trying_to(action)?;
+    let mut chain = Chain::lock(&mut transaction, closing.ticket.ledger_id()).await?;
     let done = sqlx::query!(
         "UPDATE approvals SET
              status = $3, decision = $4, decided_at = $5, decided_by = $6,
@@ -202,19 +222,13 @@ pub async fn close_gate(database: &Database, closing: &CloseGate) -> Result<bool
     .trying_to(action)?;
     let is_closed_now = done.rows_affected() == 1;
     if is_closed_now {
+        chain
+            .append(&mut transaction, Fact::GateClosed(closing))
+            .await?;
         notifications::skip(&mut *transaction, closing.approval_id).await?;
     }
     transaction.commit().await.trying_to(action)?;
     Ok(is_closed_now)
-}
-
-/// The requests that wait for a decision, the most urgent first: all of them, or those that `assignee` may decide, an
-/// email address in any case. A request that names nobody is everybody's.
-pub async fn pending(
-    database: &Database,
-    assignee: Option<&str>,
-) -> Result<Vec<ApprovalRow>, LedgerError> {
-    select(database, None, None, true, assignee).await
 }
 
 /// All requests of a workflow, in order.
@@ -222,12 +236,20 @@ pub async fn of_workflow(
     database: &Database,
     workflow: Uuid,
 ) -> Result<Vec<ApprovalRow>, LedgerError> {
-    select(database, None, Some(workflow), false, None).await
+    select(database, &[], Some(workflow)).await
+}
+
+/// The requests with these ids.
+pub(crate) async fn by_ids(
+    database: &Database,
+    ids: &[Uuid],
+) -> Result<Vec<ApprovalRow>, LedgerError> {
+    select(database, ids, None).await
 }
 
 /// One request. Error: [`LedgerError::NotFound`].
 pub async fn get(database: &Database, id: Uuid) -> Result<ApprovalRow, LedgerError> {
-    select(database, Some(id), None, false, None)
+    select(database, &[id], None)
         .await?
         .pop()
         .ok_or_else(|| LedgerError::NotFound {
@@ -238,10 +260,8 @@ pub async fn get(database: &Database, id: Uuid) -> Result<ApprovalRow, LedgerErr
 
 async fn select(
     database: &Database,
-    id: Option<Uuid>,
+    ids: &[Uuid],
     workflow: Option<Uuid>,
-    only_pending: bool,
-    assignee: Option<&str>,
 ) -> Result<Vec<ApprovalRow>, LedgerError> {
     let rows = sqlx::query!(
         r#"SELECT approvals.id, approvals.workflow_id AS workflow, workflows.workflow_id, workflows.ticket_id,
@@ -252,16 +272,10 @@ async fn select(
                   approvers, may_not_approve, status, requested_at, expires_at, reminders, base_from, base_to, base_files,
                   base_first, base_diff_url, base_diff_bytes, decided_at, decided_by
            FROM approvals JOIN workflows ON workflows.id = approvals.workflow_id
-           WHERE ($1::uuid IS NULL OR approvals.id = $1)
-             AND ($2::uuid IS NULL OR approvals.workflow_id = $2)
-             AND (NOT $3::boolean OR status = 'PENDING')
-             AND ($4::text IS NULL OR approvers = '{}'
-                  OR lower($4) IN (SELECT lower(approver) FROM unnest(approvers) AS approver))
-           ORDER BY CASE WHEN $3 THEN expires_at ELSE requested_at END, approvals.id"#,
-        id,
+           WHERE approvals.id = ANY($1) OR approvals.workflow_id = $2
+           ORDER BY requested_at, approvals.id"#,
+        ids,
         workflow,
-        only_pending,
-        storable_option(assignee.map(str::trim)),
     )
     .fetch_all(database.pool())
     .await

@@ -9,9 +9,11 @@ use sallyport_workflows::{
     ticket::TicketKey,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
+    audit::{chain::Chain, entry::Fact},
     convert::{self, from_bigint, storable, storable_option, to_bigint},
     database::Database,
     decisions::Origin,
@@ -19,7 +21,7 @@ use crate::{
 };
 
 /// A command, as the audit log holds it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommandRow {
     /// Its id.
     pub id: Uuid,
@@ -52,7 +54,7 @@ pub struct CommandRow {
 }
 
 /// A command that the API refused on the workflow's behalf.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedByApi {
     /// Which ticket.
     pub ticket: TicketKey,
@@ -69,55 +71,10 @@ pub struct RefusedByApi {
 /// Puts a command on record as the workflow judged it, and moves the deadline of a gate that it extends, both or neither.
 ///
 /// Key: the ticket and the command's id. A second record of the same command changes nothing, so that it cannot undo a
-/// later extension; a refusal that the API wrote under this id gives way, since the workflow is the truth.
+/// later extension. A refusal that the API wrote under this id stays beside it; the workflow's word is the one that counts.
 pub async fn record_command(database: &Database, input: &RecordCommand) -> Result<(), LedgerError> {
-    let action = "record a command";
-    let (record, extended) = (&input.record, input.extended.as_ref());
     let workflow = input.ticket.ledger_id();
-    let mut transaction = database.pool().begin().await.trying_to(action)?;
-    let recorded = sqlx::query!(
-        "INSERT INTO commands (workflow_id, id, action, retry_from, raise, extend_seconds, approval_id, extended_until,
-                               commanded_by, reason, state, proven, refused, origin, commanded_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'workflow', $14)
-         ON CONFLICT (workflow_id, id) DO UPDATE SET
-             action = EXCLUDED.action, retry_from = EXCLUDED.retry_from, raise = EXCLUDED.raise,
-             extend_seconds = EXCLUDED.extend_seconds, approval_id = EXCLUDED.approval_id,
-             extended_until = EXCLUDED.extended_until, commanded_by = EXCLUDED.commanded_by, reason = EXCLUDED.reason,
-             state = EXCLUDED.state, proven = EXCLUDED.proven, refused = EXCLUDED.refused, origin = EXCLUDED.origin,
-             commanded_at = EXCLUDED.commanded_at, recorded_at = now()
-         WHERE commands.origin = 'api'",
-        workflow,
-        record.id,
-        record.action.as_str(),
-        input.from.map(State::as_str),
-        raise(&input.raise),
-        input.seconds.map(to_bigint),
-        extended.map(|gate| gate.approval_id),
-        extended.map(|gate| gate.deadline),
-        storable(&record.by),
-        storable_option(record.reason.as_deref()),
-        record.state.as_str(),
-        record.proven,
-        storable_option(record.refused.as_deref()),
-        record.at,
-    )
-    .execute(&mut *transaction)
-    .await
-    .trying_to(action)?;
-    if let (1, Some(gate)) = (recorded.rows_affected(), extended) {
-        sqlx::query!(
-            "WITH extended AS (UPDATE approvals SET expires_at = $3
-                               WHERE id = $1 AND workflow_id = $2 AND status = 'PENDING' RETURNING workflow_id)
-             UPDATE workflows SET updated_at = now() FROM extended WHERE workflows.id = extended.workflow_id",
-            gate.approval_id,
-            workflow,
-            gate.deadline,
-        )
-        .execute(&mut *transaction)
-        .await
-        .trying_to(action)?;
-    }
-    transaction.commit().await.trying_to(action)
+    insert(database, workflow, &input.into(), Fact::Command(input)).await
 }
 
 /// Puts a command on record that the workflow turned away unseen.
@@ -127,27 +84,108 @@ pub async fn record_refusal(
     database: &Database,
     refused: &RefusedByApi,
 ) -> Result<(), LedgerError> {
-    let command = &refused.command;
-    sqlx::query!(
-        "INSERT INTO commands (workflow_id, id, action, retry_from, raise, extend_seconds, commanded_by, reason, proven,
-                               refused, origin, commanded_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, true, $9, 'api', $10)
-         ON CONFLICT (workflow_id, id) DO NOTHING",
-        refused.ticket.ledger_id(),
-        refused.id,
-        command.action.as_str(),
-        command.from.map(State::as_str),
-        raise(&command.raise),
-        command.seconds.map(to_bigint),
-        storable(&command.by),
-        storable_option(command.reason.as_deref()),
-        storable(&refused.reason),
-        refused.at,
+    let workflow = refused.ticket.ledger_id();
+    let row = refused.into();
+    insert(database, workflow, &row, Fact::CommandRefused(refused)).await
+}
+
+impl From<&RecordCommand> for CommandRow {
+    fn from(input: &RecordCommand) -> Self {
+        let (record, extended) = (&input.record, input.extended.as_ref());
+        Self {
+            id: record.id,
+            action: record.action,
+            from: input.from,
+            raise: input.raise,
+            seconds: input.seconds,
+            approval_id: extended.map(|gate| gate.approval_id),
+            extended_until: extended.map(|gate| gate.deadline),
+            by: record.by.clone(),
+            reason: record.reason.clone(),
+            state: Some(record.state),
+            proven: record.proven,
+            refused: record.refused.clone(),
+            origin: Origin::Workflow,
+            at: record.at,
+        }
+    }
+}
+
+impl From<&RefusedByApi> for CommandRow {
+    fn from(refused: &RefusedByApi) -> Self {
+        let command = &refused.command;
+        Self {
+            id: refused.id,
+            action: command.action,
+            from: command.from,
+            raise: command.raise,
+            seconds: command.seconds,
+            approval_id: None,
+            extended_until: None,
+            by: command.by.clone(),
+            reason: command.reason.clone(),
+            state: None,
+            proven: true,
+            refused: Some(refused.reason.clone()),
+            origin: Origin::Api,
+            at: refused.at,
+        }
+    }
+}
+
+async fn insert(
+    database: &Database,
+    workflow: Uuid,
+    row: &CommandRow,
+    fact: Fact<'_>,
+) -> Result<(), LedgerError> {
+    let action = "record a command";
+    let mut transaction = database.pool().begin().await.trying_to(action)?;
+    let mut chain = Chain::lock(&mut transaction, workflow).await?;
+    // The API's word about a command that the workflow has judged meanwhile is not worth keeping.
+    let recorded = sqlx::query!(
+        "INSERT INTO commands (workflow_id, id, action, retry_from, raise, extend_seconds, approval_id, extended_until,
+                               commanded_by, reason, state, proven, refused, origin, commanded_at, recorded_at)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16
+         WHERE $14 = 'workflow' OR NOT EXISTS (SELECT FROM commands WHERE workflow_id = $1 AND id = $2)
+         ON CONFLICT (workflow_id, id, origin) DO NOTHING",
+        workflow,
+        row.id,
+        row.action.as_str(),
+        row.from.map(State::as_str),
+        raise(&row.raise),
+        row.seconds.map(to_bigint),
+        row.approval_id,
+        row.extended_until,
+        storable(&row.by),
+        storable_option(row.reason.as_deref()),
+        row.state.map(State::as_str),
+        row.proven,
+        storable_option(row.refused.as_deref()),
+        row.origin.as_str(),
+        row.at,
+        chain.now(),
     )
-    .execute(database.pool())
+    .execute(&mut *transaction)
     .await
-    .trying_to("record a refused command")
-    .map(|_| ())
+    .trying_to(action)?;
+    if recorded.rows_affected() == 1 {
+        chain.append(&mut transaction, fact).await?;
+        if let (Some(gate), Some(deadline)) = (row.approval_id, row.extended_until) {
+            sqlx::query!(
+                "WITH extended AS (UPDATE approvals SET expires_at = $3
+                                   WHERE id = $1 AND workflow_id = $2 AND status = 'PENDING' RETURNING workflow_id)
+                 UPDATE workflows SET updated_at = now() FROM extended WHERE workflows.id = extended.workflow_id",
+                gate,
+                workflow,
+                deadline,
+            )
+            .execute(&mut *transaction)
+            .await
+            .trying_to(action)?;
+        }
+    }
+    transaction.commit().await.trying_to(action)
 }
 
 /// A workflow's commands, in order.
@@ -155,10 +193,13 @@ pub async fn of_workflow(
     database: &Database,
     workflow: Uuid,
 ) -> Result<Vec<CommandRow>, LedgerError> {
+    // 'workflow' comes after 'api': where both wrote, the workflow's word is shown.
     let rows = sqlx::query!(
-        "SELECT id, action, retry_from, raise, extend_seconds, approval_id, extended_until, commanded_by, reason, state,
-                proven, refused, origin, commanded_at
-         FROM commands WHERE workflow_id = $1 ORDER BY commanded_at, recorded_at, id",
+        r#"SELECT id AS "id!", action AS "action!", retry_from, raise, extend_seconds, approval_id, extended_until,
+                  commanded_by AS "commanded_by!", reason, state, proven AS "proven!", refused, origin AS "origin!",
+                  commanded_at AS "commanded_at!"
+           FROM (SELECT DISTINCT ON (id) * FROM commands WHERE workflow_id = $1 ORDER BY id, origin DESC) AS commands
+           ORDER BY commanded_at, recorded_at, id"#,
         workflow,
     )
     .fetch_all(database.pool())
@@ -186,7 +227,7 @@ pub async fn of_workflow(
         .collect()
 }
 
-fn raise(raise: &BudgetRaise) -> Option<serde_json::Value> {
+pub(crate) fn raise(raise: &BudgetRaise) -> Option<serde_json::Value> {
     // Numbers always have a JSON form.
     (!raise.is_nothing()).then(|| serde_json::to_value(raise).unwrap_or_default())
 }

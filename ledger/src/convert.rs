@@ -98,6 +98,11 @@ pub(crate) const fn priority_name(priority: Priority) -> &'static str {
     }
 }
 
+/// A priority as Temporal counts, for columns that order by it.
+pub(crate) fn priority_key(priority: Priority) -> i16 {
+    i16::try_from(priority.key()).unwrap_or(i16::MAX)
+}
+
 /// A stored priority.
 pub(crate) fn priority(name: &str) -> Result<Priority, LedgerError> {
     [Priority::High, Priority::Normal, Priority::Low]

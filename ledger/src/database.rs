@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
     PgPool,
     migrate::{MigrateError, Migrator},
@@ -18,9 +18,9 @@ use crate::{
 /// The schema, built into the program: forward only, each applied once.
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
-const DEFAULT_CONNECTIONS: u32 = 10;
-/// A claimed event holds one while its workflow's row is written with another.
-const MINIMUM_CONNECTIONS: u32 = 2;
+const DEFAULT_CONNECTIONS: u32 = 20;
+/// A claimed event holds one while its workflow's row is written with another; live streams are woken over a third.
+const MINIMUM_CONNECTIONS: u32 = 3;
 /// How long a caller waits for a connection before it is told that the database is out of reach.
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(5);
 /// Limits that Postgres keeps for us, in milliseconds, so that neither a lost client nor a wrong query holds others up.
@@ -29,6 +29,9 @@ const SERVER_LIMITS: [(&str, &str); 3] = [
     ("lock_timeout", "10000"),
     ("idle_in_transaction_session_timeout", "60000"),
 ];
+
+/// What the application may do is this role's; `migrations/0010_application_role.sql` makes it.
+const APPLICATION_ROLE: (&str, &str) = ("role", "sallyport_app");
 
 /// Why there is no ledger to work with.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +52,15 @@ pub enum ConnectError {
         /// What sqlx says.
         source: sqlx::Error,
     },
+    /// The user may not act as the application.
+    #[error(
+        "the user of `database.url` may not take the role {role} on: {source}; as the owner of the schema: GRANT {role} TO \
+         that user", role = APPLICATION_ROLE.1
+    )]
+    Role {
+        /// What sqlx says.
+        source: sqlx::Error,
+    },
     /// The schema could not be brought up to date.
     #[error("cannot bring the ledger's schema up to date: {0}")]
     Migration(#[from] MigrateError),
@@ -61,15 +73,14 @@ pub struct Database {
 }
 
 impl Database {
-    /// Connects and brings the schema up to date. Safe to call from several processes at once: sqlx holds an advisory
-    /// lock while it migrates.
+    /// Brings the schema up to date as its owner, and connects as the application, which may only add to the audit log.
+    /// Safe to call from several processes at once: sqlx holds an advisory lock while it migrates.
     pub async fn connect(config: &DatabaseConfig) -> Result<Self, ConnectError> {
-        let url = config.url()?;
-        let options = PgConnectOptions::from_str(url.expose_secret())
-            .map_err(ConnectError::Url)?
-            .application_name("sallyport")
-            .options(SERVER_LIMITS);
-        let address = format!("{}:{}", options.get_host(), options.get_port());
+        migrate(config).await?;
+        let options = options(&config.url()?)?
+            .options(SERVER_LIMITS)
+            .options([APPLICATION_ROLE]);
+        let address = address(&options);
         let pool = PgPoolOptions::new()
             .max_connections(
                 config
@@ -80,8 +91,13 @@ impl Database {
             .acquire_timeout(ACQUIRE_LIMIT)
             .connect_with(options)
             .await
-            .map_err(|source| ConnectError::Unreachable { address, source })?;
-        MIGRATIONS.run(&pool).await?;
+            .map_err(|source| match source.as_database_error() {
+                // 42501: insufficient privilege. 22023: there is no such role.
+                Some(error) if matches!(error.code().as_deref(), Some("42501" | "22023")) => {
+                    ConnectError::Role { source }
+                }
+                _ => ConnectError::Unreachable { address, source },
+            })?;
         Ok(Self { pool })
     }
 
@@ -103,4 +119,28 @@ impl Database {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+async fn migrate(config: &DatabaseConfig) -> Result<(), ConnectError> {
+    let options = options(&config.owner_url()?)?;
+    let address = address(&options);
+    let owner = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE_LIMIT)
+        .connect_with(options)
+        .await
+        .map_err(|source| ConnectError::Unreachable { address, source })?;
+    let migrated = MIGRATIONS.run(&owner).await;
+    owner.close().await;
+    Ok(migrated?)
+}
+
+fn options(url: &SecretString) -> Result<PgConnectOptions, ConnectError> {
+    Ok(PgConnectOptions::from_str(url.expose_secret())
+        .map_err(ConnectError::Url)?
+        .application_name("sallyport"))
+}
+
+fn address(options: &PgConnectOptions) -> String {
+    format!("{}:{}", options.get_host(), options.get_port())
 }

@@ -5,16 +5,18 @@ use sallyport_workflows::{
     ObjectRef, activities::RecordDecision, decision::Verdict, gate::Gate, ticket::TicketKey,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
+    audit::{chain::Chain, entry::Fact},
     convert::{self, object_ref, storable, storable_option, to_bigint},
     database::Database,
     error::{LedgerError, Trying},
 };
 
 /// Who put a decision or a command on record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// The workflow: it saw it.
@@ -23,8 +25,18 @@ pub enum Origin {
     Api,
 }
 
+impl Origin {
+    /// The fixed name, as the ledger stores it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Workflow => "workflow",
+            Self::Api => "api",
+        }
+    }
+}
+
 /// A decision, as the audit log holds it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DecisionRow {
     /// Its id.
     pub id: Uuid,
@@ -51,7 +63,7 @@ pub struct DecisionRow {
 }
 
 /// A decision that the API refused on the workflow's behalf.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedByApi {
     /// Which ticket.
     pub ticket: TicketKey,
@@ -77,40 +89,14 @@ pub struct RefusedByApi {
 
 /// Puts a decision on record as the workflow judged it.
 ///
-/// Key: the ticket and the decision's id. A second record of the same decision changes nothing; a refusal that the API
-/// wrote under this id gives way, since the workflow is the truth.
+/// Key: the ticket and the decision's id. A second record of the same decision changes nothing. A refusal that the API
+/// wrote under this id stays beside it; the workflow's word is the one that counts.
 pub async fn record_decision(
     database: &Database,
     input: &RecordDecision,
 ) -> Result<(), LedgerError> {
-    let record = &input.record;
-    sqlx::query!(
-        "INSERT INTO decisions (workflow_id, id, approval_id, gate, revision, decision, decided_by, comments,
-                                comments_bytes, proven, refused, origin, decided_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'workflow', $12)
-         ON CONFLICT (workflow_id, id) DO UPDATE SET
-             approval_id = EXCLUDED.approval_id, gate = EXCLUDED.gate, revision = EXCLUDED.revision,
-             decision = EXCLUDED.decision, decided_by = EXCLUDED.decided_by, comments = EXCLUDED.comments,
-             comments_bytes = EXCLUDED.comments_bytes, proven = EXCLUDED.proven, refused = EXCLUDED.refused,
-             origin = EXCLUDED.origin, decided_at = EXCLUDED.decided_at, recorded_at = now()
-         WHERE decisions.origin = 'api'",
-        input.ticket.ledger_id(),
-        record.id,
-        input.approval_id,
-        record.gate.as_str(),
-        storable(&record.revision),
-        record.decision.as_str(),
-        storable(&record.by),
-        input.comments.as_ref().map(|comments| comments.key.clone()),
-        input.comments.as_ref().map(|comments| to_bigint(comments.bytes)),
-        record.proven,
-        storable_option(record.refused.as_deref()),
-        record.at,
-    )
-    .execute(database.pool())
-    .await
-    .trying_to("record a decision")
-    .map(|_| ())
+    let workflow = input.ticket.ledger_id();
+    insert(database, workflow, &input.into(), Fact::Decision(input)).await
 }
 
 /// Puts a decision on record that the workflow turned away unseen.
@@ -120,27 +106,86 @@ pub async fn record_refusal(
     database: &Database,
     refused: &RefusedByApi,
 ) -> Result<(), LedgerError> {
-    sqlx::query!(
+    let workflow = refused.ticket.ledger_id();
+    let row = refused.into();
+    insert(database, workflow, &row, Fact::DecisionRefused(refused)).await
+}
+
+impl From<&RecordDecision> for DecisionRow {
+    fn from(input: &RecordDecision) -> Self {
+        let record = &input.record;
+        Self {
+            id: record.id,
+            approval_id: input.approval_id,
+            gate: record.gate,
+            revision: record.revision.clone(),
+            decision: record.decision,
+            by: record.by.clone(),
+            comments: input.comments.clone(),
+            proven: record.proven,
+            refused: record.refused.clone(),
+            origin: Origin::Workflow,
+            at: record.at,
+        }
+    }
+}
+
+impl From<&RefusedByApi> for DecisionRow {
+    fn from(refused: &RefusedByApi) -> Self {
+        Self {
+            id: refused.id,
+            approval_id: refused.approval_id,
+            gate: refused.gate,
+            revision: refused.revision.clone(),
+            decision: refused.decision,
+            by: refused.by.clone(),
+            comments: refused.comments.clone(),
+            proven: true,
+            refused: Some(refused.reason.clone()),
+            origin: Origin::Api,
+            at: refused.at,
+        }
+    }
+}
+
+async fn insert(
+    database: &Database,
+    workflow: Uuid,
+    row: &DecisionRow,
+    fact: Fact<'_>,
+) -> Result<(), LedgerError> {
+    let action = "record a decision";
+    let mut transaction = database.pool().begin().await.trying_to(action)?;
+    let mut chain = Chain::lock(&mut transaction, workflow).await?;
+    // The API's word about a decision that the workflow has judged meanwhile is not worth keeping.
+    let inserted = sqlx::query!(
         "INSERT INTO decisions (workflow_id, id, approval_id, gate, revision, decision, decided_by, comments,
-                                comments_bytes, proven, refused, origin, decided_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, true, $10, 'api', $11)
-         ON CONFLICT (workflow_id, id) DO NOTHING",
-        refused.ticket.ledger_id(),
-        refused.id,
-        refused.approval_id,
-        refused.gate.as_str(),
-        storable(&refused.revision),
-        refused.decision.as_str(),
-        storable(&refused.by),
-        refused.comments.as_ref().map(|comments| comments.key.clone()),
-        refused.comments.as_ref().map(|comments| to_bigint(comments.bytes)),
-        storable(&refused.reason),
-        refused.at,
+                                comments_bytes, proven, refused, origin, decided_at, recorded_at)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
+         WHERE $12 = 'workflow' OR NOT EXISTS (SELECT FROM decisions WHERE workflow_id = $1 AND id = $2)
+         ON CONFLICT (workflow_id, id, origin) DO NOTHING",
+        workflow,
+        row.id,
+        row.approval_id,
+        row.gate.as_str(),
+        storable(&row.revision),
+        row.decision.as_str(),
+        storable(&row.by),
+        row.comments.as_ref().map(|comments| comments.key.clone()),
+        row.comments.as_ref().map(|comments| to_bigint(comments.bytes)),
+        row.proven,
+        storable_option(row.refused.as_deref()),
+        row.origin.as_str(),
+        row.at,
+        chain.now(),
     )
-    .execute(database.pool())
+    .execute(&mut *transaction)
     .await
-    .trying_to("record a refused decision")
-    .map(|_| ())
+    .trying_to(action)?;
+    if inserted.rows_affected() == 1 {
+        chain.append(&mut transaction, fact).await?;
+    }
+    transaction.commit().await.trying_to(action)
 }
 
 /// A workflow's decisions, in order.
@@ -148,10 +193,13 @@ pub async fn of_workflow(
     database: &Database,
     workflow: Uuid,
 ) -> Result<Vec<DecisionRow>, LedgerError> {
+    // 'workflow' comes after 'api': where both wrote, the workflow's word is shown.
     let rows = sqlx::query!(
-        "SELECT id, approval_id, gate, revision, decision, decided_by, comments, comments_bytes, proven, refused, origin,
-                decided_at
-         FROM decisions WHERE workflow_id = $1 ORDER BY decided_at, recorded_at, id",
+        r#"SELECT id AS "id!", approval_id, gate AS "gate!", revision AS "revision!", decision AS "decision!",
+                  decided_by AS "decided_by!", comments, comments_bytes, proven AS "proven!", refused,
+                  origin AS "origin!", decided_at AS "decided_at!"
+           FROM (SELECT DISTINCT ON (id) * FROM decisions WHERE workflow_id = $1 ORDER BY id, origin DESC) AS decisions
+           ORDER BY decided_at, recorded_at, id"#,
         workflow,
     )
     .fetch_all(database.pool())

@@ -1,15 +1,18 @@
 //! Events from outside: accepted durably, then worked off one after the other.
 //!
-//! An event is first written down ([`accept`]), and only then acknowledged to its sender. A dispatcher takes the oldest
-//! one that is due ([`claim`]) and says what became of it. Any number of dispatchers may run: a claimed event is locked
-//! in the database until its [`Claim`] is settled, dropped, or its holder's connection dies. Events of one ticket are
-//! handed out in the order in which they came; a later one waits until the earlier is settled.
+//! An event is first written down ([`accept`]), and only then acknowledged to its sender. A dispatcher takes the most
+//! urgent one that is due ([`claim`]), of those the oldest, and says what became of it. Any number of dispatchers may run:
+//! a claimed event is locked in the database until its [`Claim`] is settled, dropped, or its holder's connection dies.
+//! Events of one ticket are handed out in the order in which they came, whatever their priority; a later one waits until
+//! the earlier is settled. What failed for good waits in [`crate::inbox_admin`] for somebody to look at it.
 
 use chrono::{DateTime, Utc};
+use sallyport_workflows::ticket::Priority;
+use sha2::{Digest, Sha256};
 use sqlx::{Postgres, Transaction};
 
 use crate::{
-    convert::{storable, storable_option},
+    convert::{priority_key, storable, storable_option},
     database::Database,
     error::{LedgerError, Trying},
 };
@@ -32,8 +35,13 @@ pub struct NewEvent {
     pub event: String,
     /// The ticket that it is about, if any.
     pub ticket_id: Option<String>,
+    /// How urgent its ticket is.
+    pub priority: Priority,
     /// The body, byte for byte.
     pub body: Vec<u8>,
+    /// Whether the source signs the body alone: then whoever caught a delivery could send it again under another id, and
+    /// the same body is taken for the same event.
+    pub only_body_signed: bool,
     /// Why there is nothing to do, for an event that is only kept.
     pub ignored: Option<String>,
 }
@@ -77,15 +85,18 @@ pub enum AfterFailure {
 
 /// Writes an event down. When this returns, it is on disk.
 ///
-/// Key: source and delivery id. The same delivery again adds nothing.
+/// Key: source and delivery id, and the body where only that is signed. The same again adds nothing.
 pub async fn accept(database: &Database, event: &NewEvent) -> Result<Accepted, LedgerError> {
     let action = "write an event down";
+    let content_hash = event
+        .only_body_signed
+        .then(|| Sha256::digest(&event.body).to_vec());
     let inserted = sqlx::query_scalar!(
-        "INSERT INTO inbox (source, delivery_id, event, ticket_id, body, status, note, finished_at)
+        "INSERT INTO inbox (source, delivery_id, event, ticket_id, body, status, note, finished_at, priority, content_hash)
          VALUES ($1, $2, $3, $4, $5,
                  CASE WHEN $6::text IS NULL THEN 'pending' ELSE 'ignored' END, $6,
-                 CASE WHEN $6 IS NULL THEN NULL ELSE now() END)
-         ON CONFLICT (source, delivery_id) DO NOTHING
+                 CASE WHEN $6 IS NULL THEN NULL ELSE now() END, $7, $8)
+         ON CONFLICT DO NOTHING
          RETURNING id",
         storable(&event.source),
         storable(&event.delivery_id),
@@ -93,6 +104,8 @@ pub async fn accept(database: &Database, event: &NewEvent) -> Result<Accepted, L
         storable_option(event.ticket_id.as_deref()),
         event.body,
         storable_option(event.ignored.as_deref()),
+        priority_key(event.priority),
+        content_hash,
     )
     .fetch_optional(database.pool())
     .await
@@ -104,9 +117,10 @@ pub async fn accept(database: &Database, event: &NewEvent) -> Result<Accepted, L
         });
     }
     let id = sqlx::query_scalar!(
-        "SELECT id FROM inbox WHERE source = $1 AND delivery_id = $2",
+        "SELECT id FROM inbox WHERE source = $1 AND (delivery_id = $2 OR content_hash = $3) ORDER BY id LIMIT 1",
         storable(&event.source),
         storable(&event.delivery_id),
+        content_hash,
     )
     .fetch_one(database.pool())
     .await
@@ -117,7 +131,7 @@ pub async fn accept(database: &Database, event: &NewEvent) -> Result<Accepted, L
     })
 }
 
-/// Takes the oldest event that is due, or nothing if there is none that nobody else holds.
+/// Takes the most urgent event that is due, of those the oldest, or nothing if there is none that nobody else holds.
 pub async fn claim(database: &Database) -> Result<Option<Claim>, LedgerError> {
     let action = "take an event from the inbox";
     let mut transaction = database.pool().begin().await.trying_to(action)?;
@@ -131,7 +145,7 @@ pub async fn claim(database: &Database) -> Result<Option<Claim>, LedgerError> {
            AND NOT EXISTS (SELECT FROM inbox earlier
                            WHERE earlier.status = 'pending' AND earlier.source = inbox.source
                              AND earlier.ticket_id = inbox.ticket_id AND earlier.id < inbox.id)
-         ORDER BY id
+         ORDER BY priority, id
          LIMIT 1
          FOR NO KEY UPDATE SKIP LOCKED",
     )
@@ -154,19 +168,19 @@ impl Claim {
         &self.event
     }
 
-    /// Its workflow runs.
-    pub async fn dispatched(self) -> Result<(), LedgerError> {
-        self.finish("dispatched", None).await
+    /// The workflow of that id was started because of it, or was told of it.
+    pub async fn dispatched(self, workflow_id: &str) -> Result<(), LedgerError> {
+        self.finish("dispatched", None, Some(workflow_id)).await
     }
 
     /// There was nothing to do, because of `reason`.
     pub async fn ignored(self, reason: &str) -> Result<(), LedgerError> {
-        self.finish("ignored", Some(reason)).await
+        self.finish("ignored", Some(reason), None).await
     }
 
     /// It can never be dispatched, because of `reason`.
     pub async fn failed(self, reason: &str) -> Result<(), LedgerError> {
-        self.finish("failed", Some(reason)).await
+        self.finish("failed", Some(reason), None).await
     }
 
     /// This try failed by the event's own fault. The third such try is the last.
@@ -222,13 +236,19 @@ impl Claim {
         self.transaction.commit().await.trying_to(action)
     }
 
-    async fn finish(mut self, status: &str, note: Option<&str>) -> Result<(), LedgerError> {
+    async fn finish(
+        mut self,
+        status: &str,
+        note: Option<&str>,
+        workflow_id: Option<&str>,
+    ) -> Result<(), LedgerError> {
         let action = "write down what became of an event";
         sqlx::query!(
-            "UPDATE inbox SET status = $2, note = $3, finished_at = clock_timestamp() WHERE id = $1",
+            "UPDATE inbox SET status = $2, note = $3, workflow_id = $4, finished_at = clock_timestamp() WHERE id = $1",
             self.event.id,
             status,
             storable_option(note),
+            workflow_id,
         )
         .execute(&mut *self.transaction)
         .await

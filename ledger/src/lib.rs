@@ -8,12 +8,18 @@
 //! | sections of the configuration that several parts read, and secrets | [`config`], [`secret`] |
 //! | the connection, time-outs and the schema | [`database`], and `migrations/` at the top of the repository |
 //! | large texts by their hash | [`objects`] |
-//! | events from outside, before and after they become workflows | [`inbox`] |
-//! | lists of tickets | [`workflows`] |
-//! | the audit log | [`transitions`], [`approvals`], [`decisions`], [`commands`] |
+//! | what refers to them, and how the rest is removed | [`garbage`] |
+//! | events from outside, before and after they become workflows | [`inbox`]; for operators: [`inbox_admin`] |
+//! | what an event of Flux Lens says, and how far its list of events was read | [`flux_lens`], [`reconciliation`] |
+//! | tickets, and lists of them and of open gates | [`workflows`], [`lists`] |
+//! | the audit log as people read it | [`transitions`], [`approvals`], [`decisions`], [`commands`] |
+//! | the same, chained and sealed, so that a change shows | [`audit`] |
+//! | what live streams show | [`feed`] |
 //! | what people are to be told | [`notifications`] |
 //! | what agent and QA did | [`agent_logs`], [`qa_results`] |
+//! | what leaves the ledger after a while | [`retention`] |
 //! | who vouches for a decision | [`proof`] |
+//! | who may use the API | [`tokens`] |
 //! | pull requests of the local forge | [`pull_requests`] |
 //!
 //! The SQL is checked against the schema when this crate is compiled, with the facts in `.sqlx/`. After a change of a
@@ -21,17 +27,30 @@
 
 pub mod agent_logs;
 pub mod approvals;
+pub mod audit;
 pub mod commands;
 pub mod config;
+pub mod costs;
 pub mod database;
 pub mod decisions;
+pub mod feed;
+pub mod flux_lens;
+pub mod garbage;
+pub mod history_exports;
 pub mod inbox;
+pub mod inbox_admin;
+pub mod json;
+pub mod lists;
 pub mod notifications;
 pub mod objects;
 pub mod proof;
 pub mod pull_requests;
 pub mod qa_results;
+pub mod reconciliation;
+pub mod retention;
 pub mod secret;
+pub mod spec_revisions;
+pub mod tokens;
 pub mod transitions;
 pub mod workflows;
 

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sallyport_workflows::{ObjectRef, activities::StepKey, text::shorten};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -40,7 +41,7 @@ pub struct NewQaResult {
 }
 
 /// A gate's result, as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QaResultRow {
     /// The step of the workflow that ran QA.
     pub step: u64,

@@ -3,16 +3,19 @@
 use chrono::{DateTime, Utc};
 use sallyport_workflows::{State, activities::TransitionRecord};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
+    audit::{chain::Chain, entry::Fact},
     convert::{self, storable, storable_option, to_bigint, to_integer},
     database::Database,
     error::{LedgerError, Trying},
+    spec_revisions,
 };
 
 /// A transition, as the audit log holds it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TransitionRow {
     /// Its number in the workflow's life, from 1.
     pub sequence: u64,
@@ -61,10 +64,12 @@ pub async fn record_transition(
     .await
     .trying_to(action)?;
 
+    let mut chain = Chain::lock(&mut transaction, id).await?;
     let inserted = sqlx::query!(
         "INSERT INTO state_transitions
-             (workflow_id, sequence, from_state, to_state, triggered_by, reason, metadata, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             (workflow_id, sequence, from_state, to_state, triggered_by, reason, metadata, created_at,
+              recorded_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (workflow_id, sequence) DO NOTHING",
         id,
         sequence,
@@ -74,10 +79,18 @@ pub async fn record_transition(
         storable_option(record.reason.as_deref()),
         metadata(record),
         record.at,
+        chain.now(),
     )
     .execute(&mut *transaction)
     .await
     .trying_to(action)?;
+
+    if inserted.rows_affected() == 1 {
+        chain
+            .append(&mut transaction, Fact::Transition(record))
+            .await?;
+        spec_revisions::record(&mut transaction, record).await?;
+    }
 
     let summary = facts.summary.as_ref();
     let spec = facts.spec.as_ref();
@@ -149,7 +162,7 @@ pub async fn record_transition(
 }
 
 /// What was known of the ticket at a transition, small: texts stay in object storage.
-fn metadata(record: &TransitionRecord) -> serde_json::Value {
+pub(crate) fn metadata(record: &TransitionRecord) -> serde_json::Value {
     let facts = &record.facts;
     serde_json::json!({
         "spec_revision": facts.spec.as_ref().map(|spec| &spec.revision),

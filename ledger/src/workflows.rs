@@ -1,4 +1,4 @@
-//! The workflows' rows: what lists and overviews are made of.
+//! The workflows' rows: what lists and overviews are made of. The lists themselves: [`lists`](crate::lists).
 
 use chrono::{DateTime, Utc};
 use sallyport_workflows::{
@@ -9,6 +9,7 @@ use sallyport_workflows::{
     usage::Usage,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// How one attempt at a ticket stands, as the ledger knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkflowRow {
     /// The ledger's UUID.
     pub id: Uuid,
@@ -111,26 +112,6 @@ pub struct NewWorkflow {
     pub priority: Priority,
     /// The repository to work on.
     pub repository_url: String,
-}
-
-/// Which workflows to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Only those in this state.
-    pub state: Option<State>,
-    /// How many at most; 0 lists none and only counts.
-    pub limit: u32,
-    /// How many of the newest to pass over.
-    pub offset: u32,
-}
-
-/// A part of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// The workflows asked for, newest first.
-    pub workflows: Vec<WorkflowRow>,
-    /// How many the filter finds in all.
-    pub total: u64,
 }
 
 /// Makes the row of an attempt before its workflow starts, in state PENDING.
@@ -237,35 +218,38 @@ pub async fn find(database: &Database, name: &str) -> Result<WorkflowRow, Ledger
     records.into_iter().next().ok_or_else(not_found)?.try_into()
 }
 
-/// The workflows that `filter` asks for, newest first.
-pub async fn list(database: &Database, filter: &Filter) -> Result<Page, LedgerError> {
-    let action = "list the workflows";
-    let state = filter.state.map(State::as_str);
-    let records = sqlx::query_as!(
-        Record,
-        "SELECT * FROM workflows WHERE $1::text IS NULL OR state = $1
-         ORDER BY created_at DESC, id LIMIT $2 OFFSET $3",
-        state,
-        i64::from(filter.limit),
-        i64::from(filter.offset),
+/// The workflows with these ids, in any order.
+pub(crate) async fn by_ids(
+    database: &Database,
+    ids: &[Uuid],
+) -> Result<Vec<WorkflowRow>, LedgerError> {
+    sqlx::query_as!(Record, "SELECT * FROM workflows WHERE id = ANY($1)", ids)
+        .fetch_all(database.pool())
+        .await
+        .trying_to("read workflows")?
+        .into_iter()
+        .map(WorkflowRow::try_from)
+        .collect()
+}
+
+/// The attempts that ended before `before`.
+pub async fn ended_before(
+    database: &Database,
+    before: DateTime<Utc>,
+) -> Result<Vec<TicketKey>, LedgerError> {
+    let rows = sqlx::query!(
+        "SELECT source, ticket_id, attempt FROM workflows WHERE completed_at < $1",
+        before,
     )
     .fetch_all(database.pool())
     .await
-    .trying_to(action)?;
-    let total = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM workflows WHERE $1::text IS NULL OR state = $1"#,
-        state,
-    )
-    .fetch_one(database.pool())
-    .await
-    .trying_to(action)?;
-    Ok(Page {
-        workflows: records
-            .into_iter()
-            .map(WorkflowRow::try_from)
-            .collect::<Result<_, _>>()?,
-        total: from_bigint(total),
-    })
+    .trying_to("find the tickets that ended")?;
+    let keys = rows.into_iter().map(|row| TicketKey {
+        source: row.source,
+        ticket_id: row.ticket_id,
+        attempt: convert::from_integer(row.attempt),
+    });
+    Ok(keys.collect())
 }
 
 /// A row as the table has it. Columns of the original design that nothing fills yet are read, and not passed on.

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use ipnet::IpNet;
 use sallyport_ledger::secret::{self, SecretError, SecretString};
 use serde::Deserialize;
 
@@ -20,6 +21,15 @@ pub struct StarterConfig {
     /// Where Temporal's web UI is, without a slash at the end.
     #[serde(default)]
     pub temporal_ui_url: Option<String>,
+    /// The networks of the proxies in front of this server: what they write into `X-Forwarded-For` is believed.
+    #[serde(default)]
+    pub trusted_proxies: Vec<IpNet>,
+    /// How many webhooks a minute are taken from one address that no source has signed.
+    #[serde(default = "default_unverified")]
+    pub unverified_per_minute: u32,
+    /// How many events of the inbox are worked off at once, from 1. Each takes up to two connections to the database.
+    #[serde(default = "default_dispatchers")]
+    pub dispatchers: usize,
     /// Who may use the API. Nobody may, without one.
     #[serde(default)]
     pub tokens: Vec<TokenConfig>,
@@ -52,6 +62,14 @@ impl TokenConfig {
     }
 }
 
+fn default_unverified() -> u32 {
+    100
+}
+
+fn default_dispatchers() -> usize {
+    4
+}
+
 fn default_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8480))
 }
@@ -62,6 +80,9 @@ impl Default for StarterConfig {
             listen: default_listen(),
             public_url: None,
             temporal_ui_url: None,
+            trusted_proxies: Vec::new(),
+            unverified_per_minute: default_unverified(),
+            dispatchers: default_dispatchers(),
             tokens: Vec::new(),
         }
     }

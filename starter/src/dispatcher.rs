@@ -4,29 +4,30 @@
 //! | --- | --- |
 //! | a ticket was created, or an admin asks for it | its first attempt starts, unless there is one |
 //! | a ticket was reopened, or an admin asks for it | its next attempt starts, if the latest has ended |
-//! | a ticket was edited | nothing: edits never re-plan by themselves |
+//! | a ticket was edited, or reopened while its attempt runs | that attempt is told; edits never re-plan by themselves |
 //!
-//! Which attempts exist is decided by the ledger, since Temporal forgets. An event is settled only after Temporal has
+//! Several are worked off at once, each of another ticket. Which attempts exist is decided by the ledger, since Temporal forgets. An event is settled only after Temporal has
 //! taken the workflow; whoever takes up an event that another dispatcher left half done repeats what is harmless.
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sallyport_ledger::{
     LedgerError,
     config::repository_of,
+    flux_lens::{CREATED, REOPENED, REQUESTED, UPDATED},
     inbox::{self, Claim, InboxEvent},
+    json::parse_json,
     workflows::{self, NewWorkflow, WorkflowRow},
 };
-use sallyport_workflows::ticket::{Priority, TicketInput, TicketKey};
+use sallyport_workflows::ticket::{NewsEvent, Priority, TicketInput, TicketKey, TicketNews};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::error::parse_json,
     state::StarterState,
     temporal::{TicketCard, TicketsError},
     text,
-    webhooks::flux_lens::{CREATED, REOPENED, REQUESTED},
 };
 
 /// How often the inbox is looked at when nobody says that there is something in it: for retries, and for what another
@@ -37,6 +38,8 @@ const POLL: Duration = Duration::from_secs(1);
 #[derive(Debug, Deserialize)]
 struct Body {
     ticket: Ticket,
+    #[serde(default)]
+    occurred_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,17 +60,26 @@ struct Ticket {
 enum Plan {
     /// Start this attempt.
     Start(Box<TicketInput>, TicketCard),
+    /// Tell the workflow of this attempt, which runs.
+    Tell(TicketKey, TicketNews),
     /// Nothing, because of this.
     Ignore(String),
     /// It can never be done, because of this.
     Fail(String),
 }
 
-/// Works the inbox off until `shutdown`. The event at hand is finished first.
+/// Works the inbox off until `shutdown`, several events at once. Those at hand are finished first.
 pub async fn run(state: StarterState, shutdown: CancellationToken) {
+    let dispatchers = state.config.dispatchers.max(1);
+    let dispatch = |_| dispatch(state.clone(), shutdown.clone());
+    futures::future::join_all((0..dispatchers).map(dispatch)).await;
+}
+
+async fn dispatch(state: StarterState, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
         match dispatch_next(&state).await {
-            Ok(true) => {}
+            // Where there was one, there may be another for somebody who sleeps.
+            Ok(true) => state.new_event.notify_one(),
             Ok(false) => {
                 tokio::select! {
                     () = state.new_event.notified() => {}
@@ -94,15 +106,16 @@ pub async fn dispatch_next(state: &StarterState) -> Result<bool, LedgerError> {
     let Some(claim) = inbox::claim(&state.database).await? else {
         return Ok(false);
     };
-    let (input, card) = match plan(state, claim.event()).await? {
-        Plan::Start(input, card) => (input, card),
+    match plan(state, claim.event()).await? {
+        Plan::Start(input, card) => start(state, claim, *input, &card).await?,
+        Plan::Tell(key, news) => tell(state, claim, &key, &news).await?,
         Plan::Ignore(reason) => {
             tracing::info!(
                 event = claim.event().id,
                 reason,
                 "nothing to do about an event"
             );
-            return claim.ignored(&reason).await.map(|()| true);
+            claim.ignored(&reason).await?;
         }
         Plan::Fail(reason) => {
             tracing::error!(
@@ -110,10 +123,33 @@ pub async fn dispatch_next(state: &StarterState) -> Result<bool, LedgerError> {
                 reason,
                 "an event cannot be worked off"
             );
-            return claim.failed(&reason).await.map(|()| true);
+            claim.failed(&reason).await?;
         }
-    };
-    start(state, claim, *input, &card).await.map(|()| true)
+    }
+    Ok(true)
+}
+
+async fn tell(
+    state: &StarterState,
+    claim: Claim,
+    key: &TicketKey,
+    news: &TicketNews,
+) -> Result<(), LedgerError> {
+    let workflow_id = key.workflow_id();
+    let event = claim.event();
+    // Deliveries of two sources may have the same name.
+    let delivery = format!("{}/{}", event.source, event.delivery_id);
+    match state.tickets.tell(&workflow_id, news, &delivery).await {
+        Ok(()) => {
+            tracing::info!(event = event.id, workflow = %key, "told a ticket what happened");
+            claim.dispatched(&workflow_id).await
+        }
+        // It has just ended. An edit matters to nobody any more; a reopening is looked at again when the ledger knows.
+        Err(TicketsError::NotRunning(_)) if news.event == NewsEvent::Edited => {
+            claim.ignored(&text::over(key)).await
+        }
+        Err(error) => not_done(claim, key, error).await,
+    }
 }
 
 async fn start(
@@ -126,35 +162,66 @@ async fn start(
     match state.tickets.start(input, card).await {
         Ok(()) => {
             tracing::info!(event = claim.event().id, workflow = %key, "started a ticket");
-            claim.dispatched().await
+            claim.dispatched(&key.workflow_id()).await
         }
-        Err(TicketsError::NoAnswer(why)) => {
-            tracing::warn!(event = claim.event().id, workflow = %key, why, "Temporal is out of reach; the event waits");
-            claim.postponed(&why).await
-        }
-        Err(error) => {
-            tracing::error!(event = claim.event().id, workflow = %key, error = &error as &dyn std::error::Error, "a ticket could not be started");
-            claim.attempt_failed(&error.to_string()).await?;
-            Ok(())
-        }
+        Err(error) => not_done(claim, &key, error).await,
     }
+}
+
+/// Temporal did not do what an event asks for.
+async fn not_done(claim: Claim, key: &TicketKey, error: TicketsError) -> Result<(), LedgerError> {
+    let event = claim.event().id;
+    if let TicketsError::NoAnswer(why) = error {
+        tracing::warn!(event, workflow = %key, why, "Temporal is out of reach; the event waits");
+        return claim.postponed(&why).await;
+    }
+    let error = error.to_string();
+    tracing::error!(event, workflow = %key, error, "an event could not be worked off");
+    claim.attempt_failed(&error).await.map(|_| ())
 }
 
 /// Decides what to do about an event, and enters the attempt that it asks for.
 async fn plan(state: &StarterState, event: &InboxEvent) -> Result<Plan, LedgerError> {
-    let may_follow = match event.event.as_str() {
-        CREATED => false,
-        REOPENED | REQUESTED => true,
-        _ => {
-            return Ok(Plan::Ignore(
-                "an edit of a ticket starts nothing by itself".to_owned(),
-            ));
-        }
-    };
-    let ticket = match parse_json::<Body>(&event.body) {
-        Ok(body) => body.ticket,
+    let body = match parse_json::<Body>(&event.body) {
+        Ok(body) => body,
         Err((field, problem)) => return Ok(Plan::Fail(text::bad_field(&field, &problem))),
     };
+    let ticket = &body.ticket;
+    let (may_follow, news) = match event.event.as_str() {
+        CREATED => (false, None),
+        REQUESTED => (true, None),
+        REOPENED => (true, Some(NewsEvent::Reopened)),
+        UPDATED => (false, Some(NewsEvent::Edited)),
+        other => return Ok(Plan::Ignore(text::nothing_about(other))),
+    };
+    if let Some(news) = news {
+        let latest = workflows::latest_attempt(&state.database, &event.source, &ticket.id).await?;
+        let running = latest.filter(|row| !row.state.is_end());
+        match (running, news) {
+            (Some(row), _) => {
+                let news = TicketNews {
+                    event: news,
+                    at: body.occurred_at.unwrap_or_else(Utc::now),
+                    title: ticket.title.clone(),
+                };
+                return Ok(Plan::Tell(row.key(), news));
+            }
+            (None, NewsEvent::Edited) => {
+                return Ok(Plan::Ignore(text::edit_of_nothing(&ticket.id)));
+            }
+            (None, NewsEvent::Reopened) => {}
+        }
+    }
+    start_plan(state, event, body.ticket, may_follow).await
+}
+
+/// Enters the attempt that an event asks for.
+async fn start_plan(
+    state: &StarterState,
+    event: &InboxEvent,
+    ticket: Ticket,
+    may_follow: bool,
+) -> Result<Plan, LedgerError> {
     let Some(repository) = repository_of(&state.repositories, &ticket.project) else {
         return Ok(Plan::Fail(text::unknown_project(&ticket.project)));
     };

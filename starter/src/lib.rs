@@ -6,10 +6,12 @@
 //! | the HTTP server and all its routes | [`server`] |
 //! | webhooks: signature, size, parsing | [`webhooks`] |
 //! | how an event becomes a workflow | [`dispatcher`] |
+//! | when the audit log is sealed | [`sealer`] |
 //! | the API, its types and its errors | [`api`] |
 //! | who may do what | [`api::auth`] |
 //! | how a decision reaches the workflow | [`decide`] |
 //! | how a command (retry, cancel, ...) reaches it | [`command`] |
+//! | what live streams show | [`feed`] |
 //! | everything that speaks to Temporal | [`temporal`] |
 //! | every sentence that the API says | [`text`] |
 //!
@@ -21,6 +23,9 @@ pub mod command;
 pub mod config;
 pub mod decide;
 pub mod dispatcher;
+pub mod feed;
+pub mod openapi;
+pub mod sealer;
 pub mod server;
 pub mod state;
 pub mod temporal;

@@ -8,7 +8,7 @@ use sallyport_workflows::{
     decision::{Decision, DecisionOutcome},
     search_attributes,
     status::TicketStatus,
-    ticket::TicketInput,
+    ticket::{TicketInput, TicketNews},
     workflow::TicketWorkflow,
 };
 use temporalio_client::{
@@ -192,7 +192,8 @@ impl Tickets {
     ) -> Result<(), TicketsError> {
         let payload = RawValue::from_value(decision, &PayloadConverter::default());
         let signal = TicketWorkflow::decide_signal;
-        self.leave(workflow_id, signal, decision.id, payload).await
+        let id = decision.id.unwrap_or_default().to_string();
+        self.leave(workflow_id, signal, id, payload).await
     }
 
     /// Puts a command before its workflow and waits for the answer. The command's id is the update's id: sent again, it
@@ -216,14 +217,28 @@ impl Tickets {
     ) -> Result<(), TicketsError> {
         let payload = RawValue::from_value(command, &PayloadConverter::default());
         let signal = TicketWorkflow::command_signal;
-        self.leave(workflow_id, signal, command.id, payload).await
+        let id = command.id.unwrap_or_default().to_string();
+        self.leave(workflow_id, signal, id, payload).await
+    }
+
+    /// Tells a workflow what the ticket system says of its ticket meanwhile. `delivery` keeps it from being told twice.
+    pub async fn tell(
+        &self,
+        workflow_id: &str,
+        news: &TicketNews,
+        delivery: &str,
+    ) -> Result<(), TicketsError> {
+        let payload = RawValue::from_value(news, &PayloadConverter::default());
+        let signal = TicketWorkflow::ticket_event;
+        self.leave(workflow_id, signal, delivery.to_owned(), payload)
+            .await
     }
 
     async fn leave<S>(
         &self,
         workflow_id: &str,
         signal: S,
-        id: Option<Uuid>,
+        request_id: String,
         payload: RawValue,
     ) -> Result<(), TicketsError>
     where
@@ -234,7 +249,7 @@ impl Tickets {
     {
         let handle = self.handle(workflow_id).await?;
         let options = WorkflowSignalOptions::builder()
-            .request_id(id.unwrap_or_default().to_string())
+            .request_id(request_id)
             .rpc_options(rpc(SERVER_LIMIT))
             .build();
         within(SERVER_LIMIT, handle.signal(signal, payload, options))

@@ -1,18 +1,75 @@
 //! Every sentence that the API says of its own, so that they can be read, and tested, in one place. Each says what was
 //! tried, on what, and what to do.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use sallyport_ledger::approvals::{ApprovalRow, ApprovalStatus};
 use sallyport_workflows::{State, command::Action, ticket::TicketKey};
 
-use crate::api::auth::Role;
+use crate::api::{auth::Role, error::ErrorCode};
 
-/// No token, or one that nobody has.
-pub const UNAUTHORIZED: &str =
-    "this needs a token that this server knows: send `Authorization: Bearer TOKEN`";
+/// What kind of problem it is, in a few words that never change.
+pub const fn title(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::BadRequest => "The request cannot be read",
+        ErrorCode::BadSignature => "The signature is wrong",
+        ErrorCode::Unauthorized => "A token is needed",
+        ErrorCode::Forbidden => "Your role does not allow this",
+        ErrorCode::NotFound => "There is no such thing",
+        ErrorCode::NotThereYet => "There is nothing of the kind yet",
+        ErrorCode::MethodNotAllowed => "The path does not take this method",
+        ErrorCode::TooSlow => "The body took too long",
+        ErrorCode::Ambiguous => "The name means several tickets",
+        ErrorCode::Refused => "The ticket does not take this now",
+        ErrorCode::TooLarge => "The body is too large",
+        ErrorCode::Invalid => "The body cannot be meant",
+        ErrorCode::TooMany => "Too many requests",
+        ErrorCode::Internal => "Sallyport failed",
+        ErrorCode::DatabaseUnavailable => "The database is out of reach",
+        ErrorCode::NobodyAnswers => "The ticket's workflow does not answer",
+    }
+}
+
+/// What is said where nothing more is known than the kind of problem.
+pub const fn general(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::BadRequest => "the request cannot be read; see the README for the API",
+        ErrorCode::BadSignature => BAD_SIGNATURE,
+        ErrorCode::Unauthorized => UNAUTHORIZED,
+        ErrorCode::Forbidden => "this needs another role; ask an admin of this Sallyport",
+        ErrorCode::NotFound | ErrorCode::NotThereYet => NO_SUCH_PATH,
+        ErrorCode::MethodNotAllowed => METHOD_NOT_ALLOWED,
+        ErrorCode::TooSlow => TOO_SLOW,
+        ErrorCode::Ambiguous => "several tickets have this name; say which by its workflow's id",
+        ErrorCode::Refused => "this cannot be done to the ticket now; look how it stands",
+        ErrorCode::TooLarge => "the body is too large; nothing of this size is expected here",
+        ErrorCode::Invalid => "the body cannot be meant; see the README for the API",
+        ErrorCode::TooMany => "this is more than is taken from there; send it again later",
+        ErrorCode::Internal => INTERNAL,
+        ErrorCode::DatabaseUnavailable => DATABASE_DOWN,
+        ErrorCode::NobodyAnswers => NOBODY_ANSWERS,
+    }
+}
+
+/// No token, or one that does not count.
+pub const UNAUTHORIZED: &str = "this needs a token that counts here: send `Authorization: Bearer TOKEN`; an operator makes one with `sallyport token create`";
 /// A token whose person may not do this.
 pub fn forbidden(person: &str, role: Role, needed: Role) -> String {
     format!("{person} has the role {role}, and this needs {needed}; ask an admin of this Sallyport")
+}
+
+/// A webhook from an address that its source does not send from.
+pub fn not_from_there(address: IpAddr) -> String {
+    format!(
+        "no webhook is taken from {address}: it is in none of `flux_lens.webhook_networks`; behind a proxy, \
+         `starter.trusted_proxies` must name it"
+    )
+}
+
+/// More than is taken in.
+pub fn too_many(seconds: u64) -> String {
+    format!("this is more than is taken from there; send it again in {seconds} s")
 }
 
 /// The webhook's signature is missing or wrong.
@@ -45,12 +102,61 @@ pub fn bad_field(field: &str, problem: &str) -> String {
 
 /// The database is out of reach.
 pub const DATABASE_DOWN: &str = "the database cannot be reached; nothing was done, send it again";
+/// [`DATABASE_DOWN`], for who asks how the starter is.
+pub fn unhealthy(temporal: bool) -> String {
+    let temporal = if temporal {
+        "answers"
+    } else {
+        "cannot be reached either"
+    };
+    format!("the database cannot be reached, so no event can be taken in; Temporal {temporal}")
+}
 /// Something failed that is not the caller's fault.
-pub const INTERNAL: &str = "this failed inside Sallyport; its log says why";
+pub const INTERNAL: &str =
+    "this failed inside Sallyport; its log says why, beside the id of this request";
+/// The path takes other methods.
+pub const METHOD_NOT_ALLOWED: &str = "there is something at this path, but not for this method; the header Allow names those that it takes";
+/// The query is none.
+pub const UNREADABLE_QUERY: &str =
+    "the query is not understood; write it as ?name=value&name=value";
+/// A parameter of the query is unknown or malformed.
+pub fn bad_query(problem: &str) -> String {
+    let problem = problem
+        .strip_prefix("Failed to deserialize query string: ")
+        .unwrap_or(problem);
+    format!("the query is not understood: {problem}")
+}
 /// Temporal is out of reach, or no worker runs.
 pub const NOBODY_ANSWERS: &str = "the ticket's workflow does not answer: Temporal or every worker is down; send it again later with the same id";
 /// There is no such route.
 pub const NO_SUCH_PATH: &str = "there is nothing at this path; see the README for the API";
+
+/// A cursor that is none.
+pub const BROKEN_CURSOR: &str = "`cursor` is not what `next` of an earlier answer of this list said; leave it out to begin anew";
+/// What was had last is none of a stream's events.
+pub const BROKEN_EVENT_ID: &str =
+    "Last-Event-ID is not the id of an event of this stream; leave it out to begin now";
+/// A client was away for too long.
+pub const STREAM_RESET: &str = "what happened since your last event is not kept any more; read the lists anew, the stream goes on from here";
+/// Two places to begin at.
+pub const CURSOR_AND_OFFSET: &str =
+    "`cursor` and `offset` both say where to begin; send only one of them, and rather `cursor`";
+/// An offset that would cost too much.
+pub fn offset_too_large(largest: u32) -> String {
+    format!(
+        "`offset` is larger than {largest}; read on with `cursor`, which is `next` of the answer before"
+    )
+}
+/// No line has such an id.
+pub const NO_SUCH_LINE: &str = "`after` is no line's id; send `next` of the answer before";
+/// A page that is larger or smaller than pages may be.
+pub fn bad_limit(least: u32, most: u32) -> String {
+    format!("`limit` must be from {least} to {most}; read on with `next` of the answer")
+}
+/// A text that cannot be looked for.
+pub fn text_length(shortest: usize, longest: usize) -> String {
+    format!("`text` must have from {shortest} to {longest} characters")
+}
 
 /// What was named is no approval's id.
 pub fn no_such_approval(name: &str) -> String {
@@ -118,6 +224,21 @@ pub fn unknown_project(project: &str) -> String {
 /// An event that asks for what is there.
 pub fn already_started(ticket: &TicketKey, state: State) -> String {
     format!("{ticket} exists already; its state is {state}")
+}
+
+/// An event of a kind that nothing is done about.
+pub fn nothing_about(event: &str) -> String {
+    format!("nothing is done about `{event}`")
+}
+
+/// An edit of a ticket that nobody works on.
+pub fn edit_of_nothing(ticket_id: &str) -> String {
+    format!("{ticket_id} was edited, and no attempt at it runs: it is read when one starts")
+}
+
+/// News of a ticket whose workflow has just ended.
+pub fn over(ticket: &TicketKey) -> String {
+    format!("{ticket} has ended meanwhile")
 }
 
 /// A time as people read it.

@@ -4,11 +4,12 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
+    time::Duration,
 };
 
 use sallyport_test_support::{
     api::Api,
-    child::Output,
+    child::{Output, until},
     demo_repository::write_demo_repository,
     demo_scenario::{demo_scenario, demo_ticket},
     flux_lens::NewTicket,
@@ -51,7 +52,7 @@ pub fn shared() -> &'static Installation {
 }
 
 /// Starts an installation in a folder, with all projects' repositories.
-async fn start_here(
+pub async fn start_here(
     folder: PathBuf,
     vendor: &'static str,
     scenario: Scenario,
@@ -71,6 +72,7 @@ async fn start_here(
         more_config: String::new(),
         output: Output::Log(folder.join("dev.log")),
         more_options: Vec::new(),
+        flux_lens_via: None,
         folder,
     })
     .await
@@ -317,3 +319,42 @@ pub const STORY: [&str; 10] = [
     "MERGED",
     "COMPLETED",
 ];
+
+/// How long a busy machine may take.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Exit code and output of `sallyport audit verify`.
+pub fn verify(sallyport: &Installation, more: &[&str]) -> (i32, String) {
+    let arguments: Vec<&str> = ["audit", "verify"].iter().chain(more).copied().collect();
+    let mut command = sallyport.sallyport(&arguments).expect("there is a command");
+    let output = command.output().expect("it runs");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+/// What `sallyport audit verify` says once everything is sealed.
+pub async fn sealed(sallyport: &Installation) -> String {
+    let all = async || {
+        let (code, said) = verify(sallyport, &[]);
+        assert_eq!(code, 0, "{said}");
+        said.contains("; 0 not sealed yet").then_some(said)
+    };
+    let waited = until(PATIENCE, "the audit log is sealed", all).await;
+    waited.expect("a starter seals every few seconds")
+}
+
+/// What Temporal's own command prints, against the installation's server; it must succeed.
+pub fn temporal(sallyport: &Installation, arguments: &[&str]) -> String {
+    let program = TestTools::load().expect("tools").temporal;
+    let output = Command::new(program)
+        .args(arguments)
+        .args(["--address", &sallyport.run.temporal_address])
+        .output()
+        .expect("the temporal command runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

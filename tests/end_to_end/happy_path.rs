@@ -1,11 +1,9 @@
 //! A ticket becomes a merged pull request.
 
-use std::process::Command;
-
-use sallyport_test_support::{flux_lens::Status, tools::TestTools};
+use sallyport_test_support::flux_lens::Status;
 use serde_json::json;
 
-use crate::fixture::{STORY, git, origin, shared, states, tests_pass, ticket};
+use crate::fixture::{STORY, git, origin, shared, states, temporal, tests_pass, ticket};
 
 #[tokio::test]
 async fn a_ticket_becomes_a_merged_pull_request() {
@@ -92,25 +90,12 @@ async fn the_stock_temporal_command_opens_a_gate() {
     let sallyport = shared();
     let id = sallyport.flux_lens.create_ticket(ticket("signal")).unwrap();
     let gate = sallyport.api.until_gate(&id, "SPEC").await.unwrap();
-    let temporal = TestTools::load().unwrap().temporal;
     let workflow = format!("ticket:flux-lens:{id}");
     let run = |arguments: &[&str]| {
-        let output = Command::new(&temporal)
-            .args(arguments)
-            .args([
-                "--address",
-                &sallyport.run.temporal_address,
-                "--workflow-id",
-                &workflow,
-            ])
-            .output()
-            .expect("the temporal command runs");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        temporal(
+            sallyport,
+            &[arguments, &["--workflow-id", &workflow]].concat(),
+        )
     };
     let described = run(&["workflow", "describe", "-o", "json"]);
     assert!(described.contains("SallyportState"), "{described}");

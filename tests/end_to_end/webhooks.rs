@@ -67,7 +67,7 @@ async fn malformed_json_is_refused_with_the_field() {
     let (status, answer) = deliver("malformed-2", &body.to_string(), SECRET).await;
     assert_eq!(status, 400, "{answer}");
     assert!(
-        answer["error"]["message"]
+        answer["detail"]
             .as_str()
             .unwrap_or_default()
             .contains("ticket.priority"),

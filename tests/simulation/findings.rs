@@ -152,3 +152,19 @@ fn the_planner_gets_what_the_repository_allows() {
         assert_eq!(path(&life)[2], state);
     }
 }
+
+#[test]
+fn a_decision_that_comes_while_its_gate_opens_counts() {
+    // It was refused for good, as about a gate that is not open: chaos killed the worker between the request on record,
+    // which people see, and the workflow's word that the gate is open.
+    for send in [signal, std::convert::identity] {
+        let approve = send(decide(Verdict::Approve));
+        let path = path(&life(vec![
+            Until("open_gate"),
+            approve,
+            EndOf("open_gate"),
+            Settle,
+        ]));
+        assert!(path.contains(&State::SpecApproved), "{path:?}");
+    }
+}

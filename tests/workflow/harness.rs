@@ -9,7 +9,7 @@ use std::{
 
 use sallyport_test_support::temporal::TemporalServer;
 use sallyport_workflows::{
-    State, TASK_QUEUE, TicketWorkflow,
+    MaintenanceWorkflow, State, TASK_QUEUE, TicketWorkflow,
     command::{Action, Command, CommandOutcome},
     decision::{Decision, DecisionOutcome, Verdict},
     gate::{Gate, OpenGate},
@@ -39,6 +39,7 @@ use uuid::Uuid;
 
 use crate::{
     histories,
+    maintenance::Caretaker,
     scripted::{Scripted, World, Worlds, lock},
 };
 
@@ -213,6 +214,16 @@ impl Ticket {
         let options = WorkflowSignalOptions::default();
         self.handle
             .signal(TicketWorkflow::decide_signal, payload, options)
+            .await
+            .expect("the signal is taken");
+    }
+
+    /// Sends what the ticket system tells, as JSON.
+    pub async fn tell(&self, news: Value) {
+        let payload = RawValue::from_value(&news, &PayloadConverter::default());
+        let options = WorkflowSignalOptions::default();
+        self.handle
+            .signal(TicketWorkflow::ticket_event, payload, options)
             .await
             .expect("the signal is taken");
     }
@@ -457,7 +468,10 @@ impl RunningWorker {
                 let options = WorkerOptions::new(TASK_QUEUE.to_owned())
                     .register_workflow::<TicketWorkflow>()
                     .expect("the workflow is registered")
+                    .register_workflow::<MaintenanceWorkflow>()
+                    .expect("the workflow is registered")
                     .register_activities(Scripted(worlds))
+                    .register_activities(Caretaker)
                     // Tickets are thrown out of memory all the time, as if the worker had been restarted: what they do
                     // next comes from a replay.
                     .max_cached_workflows(2usize)

@@ -8,7 +8,7 @@ use std::{
 };
 
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
-use sallyport_workflows::{State, TicketWorkflow, gate::Gate};
+use sallyport_workflows::{MaintenanceWorkflow, State, TicketWorkflow, gate::Gate};
 use temporalio_client::WorkflowHistory;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
@@ -19,7 +19,7 @@ const MOST_EVENTS: usize = 300;
 const MOST_BYTES: i64 = 80 * 1024;
 
 /// The paths of a ticket's life, by the ticket of the test that goes there.
-const PATHS: [(&str, &str); 32] = [
+const PATHS: [(&str, &str); 33] = [
     ("HAPPY-1", "approved twice and merged"),
     ("SIGNAL-1", "decided by signals typed by hand"),
     ("QUORUM-1", "two people approve"),
@@ -55,6 +55,7 @@ const PATHS: [(&str, &str); 32] = [
     ("EXTEND-1", "a gate gets more time"),
     ("EXTEND-2", "a closed pull request gets more time"),
     ("RENEW-1", "continued as new; its last run"),
+    ("MAINTENANCE-1", "a task of maintenance"),
 ];
 
 /// Saves the history of one of the paths for later, compressed: they repeat themselves.
@@ -73,9 +74,11 @@ fn path(folder: &Path, ticket_id: &str) -> PathBuf {
     folder.join(format!("{}.json.gz", ticket_id.to_lowercase()))
 }
 
-async fn replay(name: &str, json: &[u8]) {
+pub async fn replay(name: &str, json: &[u8]) {
     let options = WorkflowReplayerOptions::new()
         .register_workflow::<TicketWorkflow>()
+        .expect("registered")
+        .register_workflow::<MaintenanceWorkflow>()
         .expect("registered")
         .build();
     let replayer = WorkflowReplayer::new(options).expect("a replayer");

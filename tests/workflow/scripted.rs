@@ -25,6 +25,8 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 pub struct World {
     /// The ticket system does not know the ticket.
     pub ticket_is_unknown: bool,
+    /// How often the ticket was read.
+    pub tickets_read: usize,
     /// Decisions carry a proof that holds.
     pub proven: bool,
     /// What the agent's next runs come to; a commit when it is empty.
@@ -121,6 +123,7 @@ impl Scripted {
             .build()
             .into());
         }
+        lock(&self.world(&ticket)).tickets_read += 1;
         Ok(answers::summary(&ticket.ticket_id))
     }
 

@@ -1,5 +1,8 @@
-//! The sections `[temporal]` and `[worker]` of the configuration.
+//! The sections `[temporal]`, `[worker]` and `[maintenance]` of the configuration.
 
+use std::time::Duration;
+
+use sallyport_workflows::maintenance::MaintenanceTask;
 use serde::Deserialize;
 
 /// `[temporal]`: where Temporal is.
@@ -29,6 +32,9 @@ pub struct WorkerConfig {
     pub host_slots: usize,
     /// Seconds that a running activity gets to stop when the worker is told to.
     pub shutdown_grace_seconds: u64,
+    /// Who is asked at each activity's boundaries.
+    #[cfg(feature = "chaos")]
+    pub boundary_hook: Option<std::net::SocketAddr>,
 }
 
 impl Default for WorkerConfig {
@@ -36,6 +42,52 @@ impl Default for WorkerConfig {
         Self {
             host_slots: 2,
             shutdown_grace_seconds: 10,
+            #[cfg(feature = "chaos")]
+            boundary_hook: None,
         }
+    }
+}
+
+/// `[maintenance]`: how often the installation is looked after, in minutes. 0 is never.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MaintenanceConfig {
+    /// Objects that nothing refers to are removed.
+    pub collect_garbage_minutes: u32,
+    /// What was kept long enough is archived and removed.
+    pub retain_minutes: u32,
+    /// Each host removes the workspaces of tickets that ended long ago.
+    pub remove_workspaces_minutes: u32,
+    /// The ticket systems are asked for events whose webhook never came.
+    pub reconcile_minutes: u32,
+    /// The histories of closed runs are copied, before Temporal forgets them.
+    pub export_histories_minutes: u32,
+}
+
+const DAILY: u32 = 24 * 60;
+
+impl Default for MaintenanceConfig {
+    fn default() -> Self {
+        Self {
+            collect_garbage_minutes: DAILY,
+            retain_minutes: DAILY,
+            remove_workspaces_minutes: DAILY,
+            reconcile_minutes: 5,
+            export_histories_minutes: 60,
+        }
+    }
+}
+
+impl MaintenanceConfig {
+    /// How often a task is done; nothing for never.
+    pub fn every(&self, task: MaintenanceTask) -> Option<Duration> {
+        let minutes = match task {
+            MaintenanceTask::CollectGarbage => self.collect_garbage_minutes,
+            MaintenanceTask::Retain => self.retain_minutes,
+            MaintenanceTask::RemoveWorkspaces => self.remove_workspaces_minutes,
+            MaintenanceTask::Reconcile => self.reconcile_minutes,
+            MaintenanceTask::ExportHistories => self.export_histories_minutes,
+        };
+        (minutes > 0).then(|| Duration::from_secs(u64::from(minutes) * 60))
     }
 }

@@ -3,7 +3,12 @@
 //! It listens on two task queues. The common queue `sallyport` has the workflows and every activity that needs no
 //! particular host; the queue `sallyport-host-<id>` has the steps that need the workspace on this host's disk.
 
+#[cfg(feature = "chaos")]
+mod boundary;
 pub mod config;
+pub mod exports;
+pub mod histories;
+pub mod schedules;
 pub mod temporal;
 
 use std::{sync::Arc, time::Duration};
@@ -11,10 +16,11 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use sallyport_activities::{
     context::Context, forge_activities::ForgeSteps, ledger_activities::LedgerSteps,
-    planning_activities::PlanningSteps, ticket_activities::TicketSteps,
-    workspace_activities::WorkspaceSteps,
+    maintenance_activities::MaintenanceSteps, planning_activities::PlanningSteps,
+    ticket_activities::TicketSteps, workspace_activities::WorkspaceSteps,
 };
-use sallyport_workflows::{TASK_QUEUE, TicketWorkflow, host_task_queue};
+use sallyport_ledger::config::RetentionConfig;
+use sallyport_workflows::{MaintenanceWorkflow, TASK_QUEUE, TicketWorkflow, host_task_queue};
 use temporalio_client::Client;
 use temporalio_sdk::{
     Runtime, Worker, WorkerOptions,
@@ -23,6 +29,7 @@ use temporalio_sdk::{
 use tokio_util::sync::CancellationToken;
 
 use config::WorkerConfig;
+use exports::ExportSteps;
 
 /// Light activities at once: they wait for the network most of the time.
 const COMMON_SLOTS: usize = 50;
@@ -33,6 +40,7 @@ const COMMON_SLOTS: usize = 50;
 pub async fn run(
     client: Client,
     config: &WorkerConfig,
+    retention: RetentionConfig,
     context: Arc<Context>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -41,22 +49,39 @@ pub async fn run(
     let grace = Duration::from_secs(config.shutdown_grace_seconds);
     let host_queue = host_task_queue(&context.host_id);
 
-    let common = WorkerOptions::new(TASK_QUEUE.to_owned())
+    #[cfg_attr(
+        not(feature = "chaos"),
+        expect(unused_mut, reason = "chaos adds to it")
+    )]
+    let mut common = WorkerOptions::new(TASK_QUEUE.to_owned())
         .graceful_shutdown_period(grace)
         .tuner(tuner(COMMON_SLOTS))
         .register_workflow::<TicketWorkflow>()?
+        .register_workflow::<MaintenanceWorkflow>()?
         .register_activities(LedgerSteps::new(context.clone()))
         .register_activities(TicketSteps::new(context.clone()))
         .register_activities(PlanningSteps::new(context.clone()))
         .register_activities(ForgeSteps::new(context.clone()))
         .register_activities(WorkspaceSteps::new(context.clone()))
+        .register_activities(MaintenanceSteps::new(context.clone(), retention))
+        .register_activities(ExportSteps::new(client.clone(), context.clone()))
         .build();
-    let host = WorkerOptions::new(host_queue.clone())
+    #[cfg_attr(
+        not(feature = "chaos"),
+        expect(unused_mut, reason = "chaos adds to it")
+    )]
+    let mut host = WorkerOptions::new(host_queue.clone())
         .graceful_shutdown_period(grace)
         .tuner(tuner(config.host_slots.max(1)))
         .register_activities(ForgeSteps::new(context.clone()))
-        .register_activities(WorkspaceSteps::new(context))
+        .register_activities(WorkspaceSteps::new(context.clone()))
+        .register_activities(MaintenanceSteps::new(context, retention))
         .build();
+    #[cfg(feature = "chaos")]
+    if let Some(asked) = config.boundary_hook {
+        common.activity_inbound_interceptor(boundary::Boundary { asked });
+        host.activity_inbound_interceptor(boundary::Boundary { asked });
+    }
 
     let mut common = Worker::new(&runtime, client.clone(), common)
         .map_err(|error| anyhow::anyhow!("cannot start the worker on `{TASK_QUEUE}`: {error}"))?;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -13,7 +14,9 @@ use crate::{
 };
 
 /// What shall be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Take a parked ticket up again, from the step that failed or from an earlier one.
@@ -139,7 +142,7 @@ impl Command {
 }
 
 /// A command that was carried out or refused, as the workflow keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommandRecord {
     /// The command's id; for one typed by hand without an id, the id that the workflow gave it.
     pub id: Uuid,
@@ -162,7 +165,7 @@ pub struct CommandRecord {
 }
 
 /// The answer to a `command` update.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommandOutcome {
     /// What became of the command.
     pub record: CommandRecord,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{gate::Gate, revision};
@@ -15,7 +16,7 @@ pub const MAXIMUM_COMMENT_BYTES: usize = 2048;
 pub const MAXIMUM_PERSON_BYTES: usize = 254;
 
 /// The answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Verdict {
     /// Go on, with exactly this.
@@ -129,7 +130,7 @@ pub(crate) fn length_prefixed(fields: &[&str]) -> Vec<u8> {
 }
 
 /// A decision that was counted or refused, as the workflow keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DecisionRecord {
     /// The decision's id; for one typed by hand without an id, the id that the workflow gave it.
     pub id: Uuid,
@@ -151,7 +152,7 @@ pub struct DecisionRecord {
 }
 
 /// The answer to a `decide` update.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DecisionOutcome {
     /// What became of the decision.
     pub record: DecisionRecord,

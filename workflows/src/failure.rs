@@ -1,6 +1,7 @@
 //! Why a step failed for good: stable names that are in histories, in the ledger and in what people read.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::text::shorten;
 
@@ -47,7 +48,7 @@ pub mod kind {
 pub const MAXIMUM_MESSAGE: usize = 600;
 
 /// Why a ticket was parked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
     /// One of [`kind`]'s names.
     pub kind: String,

@@ -4,12 +4,15 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::ObjectRef;
 
 /// Which gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Gate {
     /// Gate 1: is this SPEC what shall be done?
@@ -38,7 +41,7 @@ impl fmt::Display for Gate {
 }
 
 /// A gate that is open now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OpenGate {
     /// The request's id: what `POST /approvals/{id}/decision` names.
     pub approval_id: Uuid,
@@ -69,7 +72,7 @@ pub struct OpenGate {
 }
 
 /// Files in scope that changed on the base branch after the SPEC was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BaseChange {
     /// The commit that the SPEC was written against.
     pub from: String,

@@ -13,12 +13,14 @@
 //! | limits and deadlines | [`policy`] |
 //! | the activities, their inputs and outputs | [`activities`] |
 //! | the stages of a ticket's life | [`workflow`] |
+//! | what an installation does beside its tickets | [`maintenance`] |
 
 pub mod activities;
 pub mod command;
 pub mod decision;
 pub mod failure;
 pub mod gate;
+pub mod maintenance;
 pub mod object_ref;
 pub mod policy;
 pub mod pull_request;
@@ -34,6 +36,7 @@ pub mod ticket;
 pub mod usage;
 pub mod workflow;
 
+pub use maintenance::MaintenanceWorkflow;
 pub use object_ref::ObjectRef;
 pub use state::State;
 pub use workflow::TicketWorkflow;

@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 
 use chrono::{NaiveDate, NaiveTime, Weekday};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
@@ -126,7 +127,7 @@ mod hour_and_minute {
 /// What a ticket may spend over its whole life, every try at a step included. Planning, execution and waiting do not eat
 /// each other's: the planner has a part of the money, so that enough is left for the agent; the agent has its wall time;
 /// and waiting for people costs nothing but the gates' own time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budget {
     /// Money, in millionths of a US dollar.
@@ -169,7 +170,7 @@ impl Budget {
 }
 
 /// What an admin adds to a ticket's budget.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BudgetRaise {
     /// Money, in millionths of a US dollar.

@@ -1,9 +1,10 @@
 //! The pull request that carries a ticket's change.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A pull request on a forge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PullRequest {
     /// Its number in the repository.
     pub number: u64,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The most files that one SPEC may list.
 pub const MAXIMUM_FILES: usize = 100;
@@ -20,7 +21,7 @@ pub const fn is_hidden(letter: char) -> bool {
 }
 
 /// A path inside a repository: relative, `/` between its parts, no `.`, `..` or empty part, nothing below `.git`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct RepositoryPath(String);
 
@@ -95,7 +96,7 @@ impl fmt::Display for RepositoryPath {
 }
 
 /// The files that a SPEC allows to be created, changed or deleted: exactly these, nothing by pattern.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct Scope(BTreeSet<RepositoryPath>);
 
@@ -132,7 +133,7 @@ pub const MAXIMUM_REASON_BYTES: usize = 2000;
 
 /// The agent's wish to change further files. What the SCOPE gate asks about; see [`crate::revision::scope_revision`].
 /// Stored as JSON, and named by its content's hash wherever it was granted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScopeRequest {
     /// The files, from 1 to [`MAXIMUM_REQUESTED_FILES`], each once and none that is in scope already.

@@ -1,6 +1,7 @@
 //! The SPEC: what the planner proposes, what a person approves, and what the agent may do.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     ObjectRef,
@@ -135,7 +136,7 @@ impl Spec {
 }
 
 /// A stored SPEC, as the workflow keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SpecRef {
     /// Its revision; see [`crate::revision::spec_revision`].
     pub revision: String,

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     ObjectRef, State,
@@ -14,12 +15,12 @@ use crate::{
     pull_request::PullRequest,
     spec::SpecRef,
     text::{count_of, grouped},
-    ticket::{TicketInput, TicketKey, TicketSummary},
+    ticket::{TicketEdits, TicketInput, TicketKey, TicketSummary},
     usage::Usage,
 };
 
 /// The answer to the query `status`, and what the ledger's row is a copy of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TicketStatus {
     /// Which attempt at which ticket.
     pub ticket: TicketKey,
@@ -33,6 +34,9 @@ pub struct TicketStatus {
     pub repository_url: String,
     /// The ticket's head, once it was fetched.
     pub summary: Option<TicketSummary>,
+    /// That it was edited since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edits: Option<TicketEdits>,
     /// The gate that is open now.
     pub open_gate: Option<OpenGate>,
     /// When the present wait for people ends by itself: a gate's, a closed pull request's, a parked ticket's.
@@ -91,6 +95,7 @@ impl TicketStatus {
             sequence: 0,
             repository_url: input.repository_url.clone(),
             summary: None,
+            edits: None,
             open_gate: None,
             deadline: None,
             decisions: Vec::new(),
@@ -115,7 +120,7 @@ impl TicketStatus {
 }
 
 /// Rounds that a ticket used up over its whole life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rounds {
     /// SPECs that were revised.
     pub revisions: u32,

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{policy::InstallationPolicy, workflow::Carried};
@@ -14,7 +16,7 @@ pub const FLUX_LENS: &str = "flux-lens";
 pub const LEDGER_NAMESPACE: Uuid = Uuid::from_u128(0x6f0c_1d52_93a4_4c1b_8a55_2f5d_7be1_90c4);
 
 /// One attempt at one ticket. Its text form is the workflow's id.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct TicketKey {
     /// The ticket system, such as `flux-lens`.
     pub source: String,
@@ -49,7 +51,7 @@ impl TicketKey {
 
     /// The UUID by which the ledger and the APIs name the workflow.
     pub fn ledger_id(&self) -> Uuid {
-        Uuid::new_v5(&LEDGER_NAMESPACE, self.workflow_id().as_bytes())
+        ledger_id(&self.workflow_id())
     }
 
     /// A UUID for the `sequence`-th thing that this workflow asks for under `kind`, the same on every retry.
@@ -77,6 +79,11 @@ impl TicketKey {
     }
 }
 
+/// The UUID by which the ledger and the APIs name the workflow with this id.
+pub fn ledger_id(workflow_id: &str) -> Uuid {
+    Uuid::new_v5(&LEDGER_NAMESPACE, workflow_id.as_bytes())
+}
+
 impl fmt::Display for TicketKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.workflow_id())
@@ -84,7 +91,7 @@ impl fmt::Display for TicketKey {
 }
 
 /// How urgent a ticket is; becomes the priority of its workflow and activities.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// Before all others.
@@ -141,7 +148,7 @@ impl TicketInput {
 }
 
 /// The head of a ticket, as the workflow keeps it; the whole ticket is in object storage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TicketSummary {
     /// The title, at most 200 characters.
     pub title: String,
@@ -151,6 +158,40 @@ pub struct TicketSummary {
     pub reporter: String,
     /// The ticket as the source gave it, JSON.
     pub content: crate::ObjectRef,
+}
+
+/// What the ticket system tells of a ticket whose workflow runs already: the payload of the signal `ticket_event`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketNews {
+    /// What happened.
+    pub event: NewsEvent,
+    /// When, as the ticket system says.
+    pub at: DateTime<Utc>,
+    /// The title that the ticket has now.
+    #[serde(default)]
+    pub title: Option<String>,
+}
+
+/// What can happen to a ticket whose workflow runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewsEvent {
+    /// Somebody edited it.
+    Edited,
+    /// Somebody took it out of a final status.
+    Reopened,
+}
+
+/// That a ticket was edited after it was read: whoever decides should know that the SPEC was not written for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TicketEdits {
+    /// How often.
+    pub times: u32,
+    /// When last.
+    pub at: DateTime<Utc>,
+    /// The title that it has now, at most 200 characters, if it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Tokens and money spent on a model, as the gateway and the planner metered them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Usage {
     /// Requests answered.

@@ -37,10 +37,17 @@ pub fn command(root: &Path, subcommand: &str) -> Command {
 }
 
 /// Builds binaries, each given as (package, binary), with cargo's progress on the terminal. Returns the binaries' paths
-/// by name, as cargo reports them, wherever the target folder is.
-pub fn build(root: &Path, binaries: &[(&str, &str)]) -> Result<BTreeMap<String, PathBuf>> {
+/// by name, as cargo reports them, wherever the target folder is. Features are given as `package/feature`.
+pub fn build(
+    root: &Path,
+    binaries: &[(&str, &str)],
+    features: &[&str],
+) -> Result<BTreeMap<String, PathBuf>> {
     let mut build = command(root, "build");
     build.arg("--message-format=json-render-diagnostics");
+    for feature in features {
+        build.args(["--features", feature]);
+    }
     for (package, binary) in binaries {
         build.args(["--package", package, "--bin", binary]);
     }

@@ -1,5 +1,6 @@
 //! What is generated and committed: the facts about the ledger's queries in `.sqlx/`, without which it could not be
-//! built where there is no database, and `docs/states.md`, the table of states as people read it.
+//! built where there is no database; `docs/states.md`, the table of states as people read it; `docs/openapi.json`, the
+//! API's description.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,46 +20,40 @@ type Files = BTreeMap<String, Vec<u8>>;
 
 /// Writes all of it anew, or with `check` only says whether it is as it would be written.
 pub fn run(check: bool) -> Result<ExitCode> {
-    let states = states(check)?;
+    // First: without it, what the documents are made of may not compile.
     let queries = queries(check)?;
-    Ok(if states == ExitCode::SUCCESS {
-        queries
-    } else {
-        states
-    })
+    let states = document("docs/states.md", "sallyport-workflows", "states", check)?;
+    let openapi = document("docs/openapi.json", "sallyport-starter", "openapi", check)?;
+    let all = [queries, states, openapi];
+    let failed = all.into_iter().find(|code| *code != ExitCode::SUCCESS);
+    Ok(failed.unwrap_or(ExitCode::SUCCESS))
 }
 
-/// `docs/states.md`.
-fn states(check: bool) -> Result<ExitCode> {
+/// A document that an example program prints.
+fn document(file: &str, package: &str, name: &str, check: bool) -> Result<ExitCode> {
     let root = checkout::root()?;
     let mut example = cargo::command(&root, "run");
-    example.args([
-        "--quiet",
-        "--package",
-        "sallyport-workflows",
-        "--example",
-        "states",
-    ]);
+    example.args(["--quiet", "--package", package, "--example", name]);
     let output = example
         .stderr(Stdio::inherit())
         .output()
         .context("cannot start cargo")?;
     if !output.status.success() {
-        bail!("the documentation of the states cannot be generated; see the errors above");
+        bail!("{file} cannot be generated; see the errors above");
     }
-    let path = root.join("docs/states.md");
+    let path = root.join(file);
     if fs::read(&path).is_ok_and(|committed| committed == output.stdout) {
-        println!("docs/states.md is as it should be");
+        println!("{file} is as it should be");
         return Ok(ExitCode::SUCCESS);
     }
     if check {
         eprintln!(
-            "error: docs/states.md does not fit the table of states; run `cargo xtask generate` and commit it"
+            "error: {file} does not fit the code it is made of; run `cargo xtask generate` and commit it"
         );
         return Ok(ExitCode::FAILURE);
     }
     fs::write(&path, output.stdout).with_context(|| format!("cannot write {}", path.display()))?;
-    println!("docs/states.md is written");
+    println!("{file} is written");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -66,7 +61,7 @@ fn states(check: bool) -> Result<ExitCode> {
 fn queries(check: bool) -> Result<ExitCode> {
     let tools = setup::run()?;
     let root = checkout::root()?;
-    let built = cargo::build(&root, &[POSTGRES])?;
+    let built = cargo::build(&root, &[POSTGRES], &[])?;
     let mut postgres = Command::new(&built[POSTGRES.1])
         .arg(root.join("migrations"))
         .env("SALLYPORT_TOOLS", &tools)

@@ -1,4 +1,4 @@
-//! Tasks of the repository: set-up, demo, tests, histories, lint.
+//! Tasks of the repository: set-up, demo, tests, histories, benches, lint.
 //!
 //! Call them with `cargo xtask TASK`. This program stays light, so that it builds in seconds: it prepares the tools,
 //! then runs cargo and the binaries that do the work.
@@ -38,6 +38,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Take tickets to their merge while processes are killed and connections cut; show what was lost or doubled.
+    ///
+    /// All arguments go to the program itself; `cargo xtask chaos --help` shows them.
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// Arguments of the program.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run all tests: unit tests, and end-to-end tests on real servers.
     Test {
         /// Names of tests to run (all, if there is none), and other options of the test programs.
@@ -48,9 +57,13 @@ enum Task {
     ///
     /// Only until the first release, and with the reason in the commit: old histories must replay on new code.
     Histories,
+    /// Measure what tests do not: slow, and by hand.
+    #[command(subcommand)]
+    Bench(Bench),
     /// Check the format, then run clippy with every warning an error.
     Lint,
-    /// Write what is generated and committed: `.sqlx/`, after a change of a query or a migration, and `docs/states.md`.
+    /// Write what is generated and committed: `.sqlx/`, after a change of a query or a migration, `docs/states.md`, and
+    /// `docs/openapi.json`.
     Generate {
         /// Only say whether it is fresh.
         #[arg(long)]
@@ -58,12 +71,33 @@ enum Task {
     },
 }
 
+#[derive(Subcommand)]
+enum Bench {
+    /// Race 1,000 pairs of contradictory decisions over every pair of channels.
+    Races,
+    /// Send 30,000 deliveries for 500 tickets, with Temporal out of reach for a while: none may be lost or doubled.
+    Storm,
+    /// Try the API out against its own description, some thousands of requests.
+    Schemathesis,
+    /// Fill a ledger, show the plan and the time of each list query, and write `docs/list-query-plans.md`.
+    Lists {
+        /// How many tickets.
+        #[arg(long, default_value_t = 1_000_000)]
+        rows: u32,
+    },
+}
+
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Setup => setup::run().map(|_| ExitCode::SUCCESS),
         Task::Demo { arguments } => tasks::demo(&arguments),
+        Task::Chaos { arguments } => tasks::chaos(&arguments),
         Task::Test { filters } => tasks::test(&filters),
         Task::Histories => tasks::histories(),
+        Task::Bench(Bench::Races) => tasks::bench_starter("races::bench"),
+        Task::Bench(Bench::Schemathesis) => tasks::bench_starter("schemathesis::bench"),
+        Task::Bench(Bench::Storm) => tasks::bench_starter("storm::bench"),
+        Task::Bench(Bench::Lists { rows }) => tasks::bench_lists(rows),
         Task::Lint => tasks::lint(),
         Task::Generate { check } => generate::run(check),
     };

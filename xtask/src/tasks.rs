@@ -10,29 +10,54 @@ use crate::{cargo, checkout, setup};
 
 /// The `sallyport` program, as (package, binary).
 const SALLYPORT: (&str, &str) = ("sallyport", "sallyport");
+/// The feature that lets chaos stop the worker at the boundaries of activities. The tests have it too.
+const CHAOS_FEATURE: &str = "sallyport/chaos";
+/// Chaos, as (package, binary).
+const CHAOS: (&str, &str) = ("sallyport-test-support", "sallyport-chaos");
 /// The demo, as (package, binary).
 const DEMO: (&str, &str) = ("sallyport-test-support", "sallyport-demo");
 
 /// Sets up, builds, and becomes the demo, which gets `arguments` as they are.
 pub fn demo(arguments: &[String]) -> Result<ExitCode> {
+    become_program(DEMO, &[], arguments)
+}
+
+/// Sets up, builds, and becomes the program that kills and cuts.
+pub fn chaos(arguments: &[String]) -> Result<ExitCode> {
+    become_program(CHAOS, &[CHAOS_FEATURE], arguments)
+}
+
+fn become_program(
+    program: (&str, &str),
+    features: &[&str],
+    arguments: &[String],
+) -> Result<ExitCode> {
     let tools = setup::run()?;
-    let built = cargo::build(&checkout::root()?, &[SALLYPORT, DEMO])?;
-    let demo = &built[DEMO.1];
-    let error = with_tools(Command::new(demo), &tools, &built[SALLYPORT.1])
+    let built = cargo::build(&checkout::root()?, &[SALLYPORT, program], features)?;
+    let path = &built[program.1];
+    let error = with_tools(Command::new(path), &tools, &built[SALLYPORT.1])
         .args(arguments)
         .exec();
-    Err(error).with_context(|| format!("cannot start {}", demo.display()))
+    Err(error).with_context(|| format!("cannot start {}", path.display()))
 }
 
 /// Sets up, builds the `sallyport` program that the end-to-end tests start, and runs the tests.
 pub fn test(filters: &[String]) -> Result<ExitCode> {
     let tools = setup::run()?;
+    let schemathesis = setup::for_tests()?;
     let root = checkout::root()?;
     // The demo beside it has the features that the tests have: so nothing is compiled a second time for them.
-    let built = cargo::build(&root, &[SALLYPORT, DEMO])?;
+    let built = cargo::build(&root, &[SALLYPORT, DEMO], &[CHAOS_FEATURE])?;
     let mut test = with_tools(cargo::command(&root, "test"), &tools, &built[SALLYPORT.1]);
-    test.args(["--workspace", "--no-fail-fast", "--"])
-        .args(filters);
+    test.args([
+        "--workspace",
+        "--no-fail-fast",
+        "--features",
+        CHAOS_FEATURE,
+        "--",
+    ])
+    .args(filters)
+    .env("SALLYPORT_SCHEMATHESIS", schemathesis);
     pass_on(test)
 }
 
@@ -56,6 +81,44 @@ pub fn histories() -> Result<ExitCode> {
         return Ok(recorded);
     }
     run(&[REPLAY], None)
+}
+
+/// Runs one of the starter's tests that are too long for every day.
+pub fn bench_starter(test_name: &str) -> Result<ExitCode> {
+    let tools = setup::run()?;
+    let schemathesis = setup::for_tests()?;
+    let mut test = cargo::command(&checkout::root()?, "test");
+    test.env("SALLYPORT_SCHEMATHESIS", schemathesis);
+    test.env("SALLYPORT_TOOLS", &tools).args([
+        "--package",
+        "sallyport-starter",
+        "--test",
+        "http",
+        "--",
+        "--ignored",
+        "--nocapture",
+        test_name,
+    ]);
+    pass_on(test)
+}
+
+/// Has the list queries planned and measured on a ledger with so many tickets.
+pub fn bench_lists(rows: u32) -> Result<ExitCode> {
+    let tools = setup::run()?;
+    let root = checkout::root()?;
+    let mut bench = cargo::command(&root, "run");
+    bench
+        .env("SALLYPORT_TOOLS", &tools)
+        .args([
+            "--package",
+            "sallyport-ledger",
+            "--example",
+            "list_plans",
+            "--",
+        ])
+        .arg(rows.to_string())
+        .arg(root.join("docs/list-query-plans.md"));
+    pass_on(bench)
 }
 
 /// Checks the format and runs clippy. Both run, so that one call shows everything there is to mend.

@@ -152,7 +152,7 @@ async fn advance(
         run.work(record, path, &heartbeat, cancel).await?;
     }
     Ok(match &record.request {
-        Some(request) => outcome::asked(context, request).await?,
+        Some(request) => outcome::asked(context, &input.key.ticket, request).await?,
         None => outcome::judged(&run).await?,
     })
 }

@@ -2,6 +2,7 @@
 
 use sallyport_workflows::{
     activities::AgentResult, revision::scope_revision, scope::ScopeRequest, text::shorten,
+    ticket::TicketKey,
 };
 
 use super::Run;
@@ -18,6 +19,7 @@ const MAXIMUM_LINE: usize = 200;
 /// Stores the agent's request for more scope. Nothing is committed; workspace and conversation stay as they are.
 pub(super) async fn asked(
     context: &Context,
+    ticket: &TicketKey,
     request: &ScopeRequest,
 ) -> Result<AgentResult, StepError> {
     let paths: Vec<String> = request.paths.iter().map(ToString::to_string).collect();
@@ -25,7 +27,7 @@ pub(super) async fn asked(
     let reason: Vec<&str> = request.reason.split_whitespace().collect();
     let stored = serde_json::to_vec(request).map_err(StepError::step)?;
     Ok(AgentResult::ScopeRequested {
-        request: context.objects.put(stored).await?,
+        request: context.store(ticket, stored).await?,
         revision: scope_revision(&paths, &request.reason),
         count: u32::try_from(paths.len()).unwrap_or(u32::MAX),
         first: first.unwrap_or_default(),
@@ -66,7 +68,7 @@ pub(super) async fn judged(run: &Run<'_>) -> Result<AgentResult, StepError> {
             AgentResult::OutOfScope {
                 count: u32::try_from(paths.len()).unwrap_or(u32::MAX),
                 first: first.unwrap_or_default(),
-                paths: context.objects.put(list).await?,
+                paths: context.store(&input.key.ticket, list).await?,
             }
         }
         Collected::Committed {
@@ -78,7 +80,7 @@ pub(super) async fn judged(run: &Run<'_>) -> Result<AgentResult, StepError> {
                 .keep(workspace.name(), input.key.sequence, &commit)
                 .await?;
             AgentResult::Committed {
-                diff: context.objects.put(diff).await?,
+                diff: context.store(&input.key.ticket, diff).await?,
                 commit,
                 files,
             }

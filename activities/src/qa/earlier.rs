@@ -58,7 +58,9 @@ impl EarlierResults {
             return None;
         }
         for run in &mut runs {
-            objects.get(&run.stored).await.ok()?;
+            // Stored again, so that it counts as young until this ticket's reference to it is on record.
+            let output = objects.get(&run.stored).await.ok()?;
+            objects.put(output).await.ok()?;
             run.earlier = true;
         }
         Some(runs)
@@ -110,7 +112,7 @@ mod tests {
     async fn a_result_is_known_for_the_same_files_and_gates_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("objects");
-        let objects = Objects::open(&ObjectsConfig { path: path.clone() }).unwrap();
+        let objects = Objects::open(&ObjectsConfig::folder(path.clone())).unwrap();
         objects.put("").await.unwrap();
         let earlier = EarlierResults::in_folder(folder.path().join("results"));
         let gates = [gate("Build", true), gate("Tests", true)];

@@ -27,6 +27,7 @@ use sallyport_ledger::{
     objects::{ObjectError, Objects},
     qa_results::NewQaResult,
 };
+use sallyport_workflows::ObjectRef;
 
 use self::{
     earlier::EarlierResults,
@@ -116,6 +117,19 @@ impl Findings {
             }
             _ => 0,
         }
+    }
+
+    /// The stored output of every run, on whatever commit.
+    pub fn outputs(&self) -> Vec<ObjectRef> {
+        let judged = self
+            .gates
+            .iter()
+            .flat_map(|judged| [&judged.commit, &judged.base]);
+        let with_tests = self.new_tests.iter().flat_map(|tests| &tests.runs);
+        judged
+            .chain(with_tests)
+            .map(|run| run.stored.clone())
+            .collect()
     }
 
     /// What the ledger keeps of each gate.

@@ -23,9 +23,7 @@ struct Laboratory {
 impl Laboratory {
     async fn new(files: &[(&str, &str)]) -> Self {
         let folder = reachable_folder();
-        let objects = ObjectsConfig {
-            path: folder.path().join("objects"),
-        };
+        let objects = ObjectsConfig::folder(folder.path().join("objects"));
         Self {
             origin: Origin::new(files).await,
             sandbox: Sandbox::open(&tools(), &folder.path().join("kit")).unwrap(),

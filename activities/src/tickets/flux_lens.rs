@@ -4,19 +4,24 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
-use sallyport_ledger::config::FluxLensConfig;
+use sallyport_ledger::{config::FluxLensConfig, flux_lens::understand};
 use sallyport_workflows::{activities::TicketStatusName, text::shorten};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{FetchedTicket, MAXIMUM_TITLE, TicketError, TicketSource};
+use super::{EventPage, FetchedTicket, ListedEvent, MAXIMUM_TITLE, TicketError, TicketSource};
 use crate::failure::without_secret;
 
 const SYSTEM: &str = "Flux Lens";
 
 /// The largest answer that is read, in bytes.
 const MAXIMUM_ANSWER: usize = 4 << 20;
+
+/// How many events are asked for at once.
+const EVENTS: &str = "500";
+/// What errors say in the place of a ticket where all are meant.
+const ALL_TICKETS: &str = "all tickets";
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(25);
@@ -51,6 +56,19 @@ struct Ticket {
 }
 
 #[derive(Deserialize)]
+struct Events {
+    events: Vec<Event>,
+    next: String,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    delivery_id: String,
+    event: String,
+    body: String,
+}
+
+#[derive(Deserialize)]
 struct Problem {
     #[serde(default)]
     title: String,
@@ -81,13 +99,20 @@ impl FluxLens {
     }
 
     fn request(&self, method: Method, ticket: &str, part: Option<&str>) -> RequestBuilder {
+        let url = self.url(["fluxlens", "ticket", ticket].into_iter().chain(part));
+        self.request_to(method, url)
+    }
+
+    fn url<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> Url {
         let mut url = self.base_url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             // Each is encoded, so an id cannot lead to another path.
-            path.pop_if_empty()
-                .extend(["fluxlens", "ticket", ticket])
-                .extend(part);
+            path.pop_if_empty().extend(parts);
         }
+        url
+    }
+
+    fn request_to(&self, method: Method, url: Url) -> RequestBuilder {
         self.http
             .request(method, url)
             .bearer_auth(self.token.expose_secret())
@@ -232,6 +257,61 @@ impl TicketSource for FluxLens {
             Ok(())
         })
     }
+
+    fn events<'a>(
+        &'a self,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<EventPage, TicketError>> {
+        Box::pin(async move {
+            let action = "list events";
+            let refused = |status, reason| TicketError::Refused {
+                system: SYSTEM,
+                ticket: ALL_TICKETS.to_owned(),
+                status,
+                action,
+                reason,
+            };
+            let mut url = self.url(["fluxlens", "events"]);
+            url.query_pairs_mut()
+                .append_pair("limit", EVENTS)
+                .extend_pairs(after.map(|after| ("after", after)));
+            let request = self.request_to(Method::GET, url);
+            let answer = match self.send(request, ALL_TICKETS, action).await {
+                Err(TicketError::Refused { status: 410, .. }) if after.is_some() => {
+                    return Err(TicketError::PlaceGone { system: SYSTEM });
+                }
+                Err(TicketError::NotFound { .. }) => {
+                    return Err(refused(404, "it has no list of events; `maintenance.reconcile_minutes = 0` switches this off".to_owned()));
+                }
+                answer => answer?,
+            };
+            let found: Events = serde_json::from_slice(&answer).map_err(|error| {
+                refused(200, format!("its answer is no list of events: {error}"))
+            })?;
+            if !found.events.is_empty() && after == Some(found.next.as_str()) {
+                return Err(refused(
+                    200,
+                    "its list of events does not move on".to_owned(),
+                ));
+            }
+            let events = found
+                .events
+                .into_iter()
+                .map(|event| ListedEvent {
+                    read: understand(
+                        &event.delivery_id,
+                        Some(event.event.as_bytes()),
+                        event.body.as_bytes(),
+                    ),
+                    delivery_id: event.delivery_id,
+                })
+                .collect();
+            Ok(EventPage {
+                events,
+                next: found.next,
+            })
+        })
+    }
 }
 
 #[cfg(test)]
@@ -250,11 +330,8 @@ mod tests {
 
     fn client(base_url: &str, token: &str) -> FluxLens {
         FluxLens::new(&FluxLensConfig {
-            base_url: base_url.to_owned(),
             token: Some(token.into()),
-            token_file: None,
-            webhook_secret: None,
-            webhook_secret_file: None,
+            ..FluxLensConfig::at(base_url)
         })
         .unwrap()
     }

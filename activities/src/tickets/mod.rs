@@ -7,6 +7,7 @@ pub mod flux_lens;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
+use sallyport_ledger::flux_lens::{EventProblem, Understood};
 use sallyport_workflows::{activities::TicketStatusName, failure::kind};
 use serde_json::Value;
 
@@ -26,6 +27,24 @@ pub struct FetchedTicket {
     pub reporter: String,
     /// The whole ticket, JSON.
     pub content: Vec<u8>,
+}
+
+/// A part of a ticket system's list of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventPage {
+    /// The events, the oldest first. None at all means that there are no more for now.
+    pub events: Vec<ListedEvent>,
+    /// The place after them.
+    pub next: String,
+}
+
+/// An event as it is listed, read as its webhook would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedEvent {
+    /// The name of its delivery.
+    pub delivery_id: String,
+    /// What it says, or why that cannot be taken.
+    pub read: Result<Understood, EventProblem>,
 }
 
 /// The ticket system did not do what it was asked for.
@@ -69,6 +88,14 @@ pub enum TicketError {
         /// What it said, shortened.
         reason: String,
     },
+    /// It does not know the place in its list of events (any more).
+    #[error(
+        "{system} lists no events after the place that was named; read its list from the beginning"
+    )]
+    PlaceGone {
+        /// Which ticket system.
+        system: &'static str,
+    },
     /// It is busy, in trouble or out of reach.
     #[error("{system} could not {action} for {ticket} now: {reason}")]
     Unavailable {
@@ -93,9 +120,9 @@ impl From<TicketError> for StepError {
         match &error {
             TicketError::NotFound { .. } => Self::fatal(kind::TICKET_NOT_FOUND, &error),
             TicketError::AccessDenied { .. } => Self::fatal(kind::TICKET_ACCESS_DENIED, &error),
-            TicketError::Refused { .. } | TicketError::UnknownSource(_) => {
-                Self::fatal(kind::STEP_FAILED, &error)
-            }
+            TicketError::Refused { .. }
+            | TicketError::PlaceGone { .. }
+            | TicketError::UnknownSource(_) => Self::fatal(kind::STEP_FAILED, &error),
             TicketError::Unavailable { retry_after, .. } => {
                 Self::step(&error).retry_after(*retry_after)
             }
@@ -122,6 +149,12 @@ pub trait TicketSource: Send + Sync + std::fmt::Debug {
         ticket: &'a str,
         status: TicketStatusName,
     ) -> BoxFuture<'a, Result<(), TicketError>>;
+
+    /// Lists the events that it sent webhooks for, or should have: from its oldest, or after a place that it named before.
+    fn events<'a>(
+        &'a self,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<EventPage, TicketError>>;
 }
 
 /// The ticket systems of this installation, by the name that tickets carry.
@@ -134,6 +167,13 @@ impl TicketSources {
     pub fn with(mut self, name: &str, source: Arc<dyn TicketSource>) -> Self {
         self.0.insert(name.to_owned(), source);
         self
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &dyn TicketSource)> {
+        self.0
+            .iter()
+            .map(|(name, source)| (name.as_str(), &**source))
     }
 
     /// The one called `name`.

@@ -65,9 +65,10 @@ fn changed(reason: impl std::fmt::Display) -> StepError {
 }
 
 fn unreadable(error: ObjectError) -> StepError {
-    match error {
-        ObjectError::Storage { .. } | ObjectError::Folder { .. } => StepError::step(error),
-        _ => changed(error),
+    if error.is_temporary() {
+        StepError::step(error)
+    } else {
+        changed(error)
     }
 }
 
@@ -93,10 +94,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_approved_bytes_are_taken() {
         let folder = tempfile::tempdir().unwrap();
-        let objects = Objects::open(&ObjectsConfig {
-            path: folder.path().to_owned(),
-        })
-        .unwrap();
+        let objects = Objects::open(&ObjectsConfig::folder(folder.path().to_owned())).unwrap();
         let gate = QualityGate {
             name: "g".into(),
             command: "true".into(),

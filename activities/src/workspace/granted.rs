@@ -1,7 +1,7 @@
 //! What an agent may change: the files that the approved SPEC lists, and those that people granted beyond them. This is
 //! the only place where a scope is widened; all who look at one have it from here.
 
-use sallyport_ledger::objects::{ObjectError, Objects};
+use sallyport_ledger::objects::Objects;
 use sallyport_workflows::{
     ObjectRef,
     failure::kind,
@@ -47,9 +47,12 @@ pub async fn request(objects: &Objects, reference: &ObjectRef) -> Result<ScopeRe
         );
         StepError::fatal(kind::SPEC_CHANGED, message)
     };
-    let content = objects.get(reference).await.map_err(|error| match error {
-        ObjectError::Storage { .. } | ObjectError::Folder { .. } => StepError::step(error),
-        _ => changed(&error),
+    let content = objects.get(reference).await.map_err(|error| {
+        if error.is_temporary() {
+            StepError::step(error)
+        } else {
+            changed(&error)
+        }
     })?;
     let request = serde_json::from_slice(&content).map_err(|problem| changed(&problem))?;
     scope_request::check(&request).map_err(|problem| changed(&problem))?;
@@ -68,7 +71,7 @@ mod tests {
     async fn only_stored_requests_widen_the_scope() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_owned();
-        let objects = Objects::open(&ObjectsConfig { path }).unwrap();
+        let objects = Objects::open(&ObjectsConfig::folder(path)).unwrap();
         let spec = spec_for(&["src/a.js"]);
         let put = async |json: serde_json::Value| objects.put(json.to_string()).await.unwrap();
         let first = put(json!({"paths": ["src/b.js"], "reason": "r"})).await;

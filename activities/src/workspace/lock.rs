@@ -26,6 +26,16 @@ impl WorkspaceLocks {
         };
         lock.lock_owned().await
     }
+
+    /// How many wait for a workspace that somebody holds.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self, name: &str) -> usize {
+        let locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // One handle is the map's, one the holder's.
+        locks
+            .get(name)
+            .map_or(0, |lock| Arc::strong_count(lock).saturating_sub(2))
+    }
 }
 
 #[cfg(test)]

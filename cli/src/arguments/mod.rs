@@ -1,6 +1,9 @@
 //! The command line.
 
 mod actions;
+mod audit;
+mod inbox;
+mod tokens;
 
 use std::path::PathBuf;
 
@@ -12,6 +15,9 @@ use crate::instance::Wish;
 pub use actions::{
     ActionArguments, EndArguments, ExtendArguments, ReopenArguments, RetryArguments,
 };
+pub use audit::{AuditCommand, AuditExportArguments, AuditVerifyArguments};
+pub use inbox::InboxCommand;
+pub use tokens::{CreateTokenArguments, ListTokensArguments, RevokeTokenArguments, TokenCommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -81,15 +87,27 @@ pub enum Command {
     Extend(ExtendArguments),
     /// Open a closed pull request again
     Reopen(ReopenArguments),
+    /// Make, list and revoke tokens for the API
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Run the whole system on this machine
     Dev(DevArguments),
     /// Run a worker: workflows and activities
     Worker(ServiceArguments),
     /// Run a starter: webhooks and the API
     Starter(ServiceArguments),
+    /// Look at the events from outside, and settle those that failed
+    #[command(subcommand)]
+    Inbox(InboxCommand),
+    /// Check the record of what happened, or take one ticket's evidence out
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look after the object storage
+    #[command(subcommand)]
+    Objects(ObjectsCommand),
 }
 
 /// Which Sallyport, and how it is spoken to.
@@ -142,8 +160,20 @@ pub struct ListArguments {
     /// Only tickets in this state, such as AWAITING_SPEC_APPROVAL
     #[arg(long, value_name = "STATE", value_parser = state)]
     pub state: Option<State>,
+    /// Only tickets about this repository: its URL, or its project in the configuration
+    #[arg(long, value_name = "URL")]
+    pub repository: Option<String>,
+    /// Only tickets of this system, such as flux-lens
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// Only tickets with an open gate that this person may decide
+    #[arg(long, value_name = "EMAIL")]
+    pub assignee: Option<String>,
+    /// Only tickets whose id or title holds this, in any case: at least 3 characters
+    #[arg(long, value_name = "TEXT")]
+    pub text: Option<String>,
     /// How many at most
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
     /// Print the API's JSON
     #[arg(long)]
@@ -223,6 +253,22 @@ pub struct WatchArguments {
     pub connection: Connection,
 }
 
+/// What commands need that work on an installation's database instead of its API.
+#[derive(Clone, Debug, Args)]
+pub struct OperatorArguments {
+    /// The configuration [default: that of the running `sallyport dev`, else sallyport.toml]
+    #[arg(long, value_name = "FILE", help_heading = "Installation")]
+    pub config: Option<PathBuf>,
+    /// The data folder of a `sallyport dev` [default: .sallyport here or above]
+    #[arg(
+        long,
+        env = "SALLYPORT_DATA_DIR",
+        value_name = "DIR",
+        help_heading = "Installation"
+    )]
+    pub data_dir: Option<PathBuf>,
+}
+
 /// `sallyport worker` and `sallyport starter`.
 #[derive(Debug, Args)]
 pub struct ServiceArguments {
@@ -236,6 +282,27 @@ pub struct ServiceArguments {
 pub enum ConfigCommand {
     /// Check a configuration: prints `ok`, or what is wrong with key, line and reason
     Check(ServiceArguments),
+}
+
+/// `sallyport objects ...`.
+#[derive(Debug, Subcommand)]
+pub enum ObjectsCommand {
+    /// Remove objects that nothing refers to: into the trash first, from there after as many days again
+    Collect(CollectArguments),
+}
+
+/// `sallyport objects collect`.
+#[derive(Debug, Args)]
+pub struct CollectArguments {
+    /// Remove nothing; only say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which installation.
+    #[command(flatten)]
+    pub installation: OperatorArguments,
 }
 
 /// `sallyport dev`.
@@ -267,6 +334,12 @@ pub struct DevArguments {
     /// A value of Temporal's dynamic configuration; tests skip time with it
     #[arg(long, value_name = "KEY=VALUE", hide = true)]
     pub temporal_dynamic_config: Vec<String>,
+    /// Where starter and worker reach Postgres: a proxy that tests cut
+    #[arg(long, value_name = "PORT", hide = true)]
+    pub postgres_via: Option<u16>,
+    /// Where starter and worker reach Temporal: a proxy that tests cut
+    #[arg(long, value_name = "PORT", hide = true)]
+    pub temporal_via: Option<u16>,
 }
 
 /// Takes a state's name in any case, with `-` for `_`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
-use sallyport_workflows::{State, command::CommandOutcome, decision::DecisionOutcome};
+use sallyport_workflows::{command::CommandOutcome, decision::DecisionOutcome};
 use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -17,6 +17,8 @@ use crate::{
 
 /// How long one request may take. The starter itself waits 10 s for a worker.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// The most tickets that one answer lists.
+const PAGE: u32 = 500;
 /// The pauses before a decision or a command is sent again that may not have arrived. It carries the same id each time, so
 /// it counts once however often it arrives.
 const PAUSES: [Duration; 3] = [
@@ -85,23 +87,41 @@ impl Client {
         })
     }
 
-    /// The tickets, newest first.
+    /// The tickets that `filters` ask for, each a parameter's name and its value: at most `limit`, newest first, read page
+    /// by page.
     pub async fn list(
         &self,
-        state: Option<State>,
+        filters: &[(&str, String)],
         limit: u32,
-        offset: u32,
     ) -> Result<WorkflowList, Problem> {
-        let mut url = self.url(&["workflows"]);
-        {
-            let mut query = url.query_pairs_mut();
-            if let Some(state) = state {
-                query.append_pair("state", state.as_str());
+        let mut list: Option<WorkflowList> = None;
+        loop {
+            let had = list.as_ref().map_or(0, |list| list.workflows.len());
+            let left = limit.saturating_sub(u32::try_from(had).unwrap_or(u32::MAX));
+            let mut url = self.url(&["workflows"]);
+            {
+                let mut query = url.query_pairs_mut();
+                query.extend_pairs(filters);
+                query.append_pair("limit", &left.min(PAGE).to_string());
+                if let Some(next) = list.as_ref().and_then(|list| list.next.as_ref()) {
+                    query.append_pair("cursor", next);
+                }
             }
-            query.append_pair("limit", &limit.to_string());
-            query.append_pair("offset", &offset.to_string());
+            let page: WorkflowList = self.read(url).await?;
+            let got = u32::try_from(page.workflows.len()).unwrap_or(u32::MAX);
+            let is_last = page.next.is_none() || got == 0 || got >= left;
+            let list = match &mut list {
+                None => list.insert(page),
+                Some(list) => {
+                    list.workflows.extend(page.workflows);
+                    list.next = page.next;
+                    list
+                }
+            };
+            if is_last {
+                return Ok(list.clone());
+            }
         }
-        self.read(url).await
     }
 
     /// All that is known of a ticket.
@@ -273,12 +293,20 @@ impl Client {
     }
 }
 
+/// What is read of a problem document. A code that this version does not know is no reason to keep the sentence back.
+#[derive(serde::Deserialize)]
+struct Said {
+    #[serde(default)]
+    code: String,
+    detail: String,
+}
+
 /// What an answer that is no success means for the caller.
 fn refusal(status: StatusCode, body: &[u8], base: &Url) -> Problem {
-    let said = serde_json::from_slice::<ErrorBody>(body).ok();
+    let said: Option<Said> = serde_json::from_slice(body).ok();
     let (code, said) = said.map_or_else(
         || (String::new(), format!("{base} answered {status}")),
-        |body| (body.error.code, body.error.message),
+        |said| (said.code, said.detail),
     );
     let exit = match status.as_u16() {
         400 | 422 => Exit::Usage,

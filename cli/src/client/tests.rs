@@ -21,7 +21,7 @@ fn the_exit_code_says_what_kind_of_failure_it_was() {
         (500, Exit::Failed),
         (503, Exit::Unreachable),
     ] {
-        let body = br#"{"error":{"code":"x","message":"the reason"}}"#;
+        let body = br#"{"title":"x","code":"x","detail":"the reason"}"#;
         let problem = refusal(StatusCode::from_u16(status).unwrap(), body, &base);
         assert_eq!(
             (problem.exit, problem.message.as_str()),
@@ -33,7 +33,7 @@ fn the_exit_code_says_what_kind_of_failure_it_was() {
         ("not_found", "sallyport list"),
         ("not_there_yet", "sallyport status"),
     ] {
-        let body = format!(r#"{{"error":{{"code":"{code}","message":"the reason"}}}}"#);
+        let body = format!(r#"{{"code":"{code}","detail":"the reason"}}"#);
         let problem = refusal(StatusCode::NOT_FOUND, body.as_bytes(), &base);
         assert!(problem.hint.unwrap().contains(hint), "{code}");
     }

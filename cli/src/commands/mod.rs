@@ -1,17 +1,22 @@
-//! The people's side: commands that speak to a starter.
+//! The people's side: commands that speak to a starter, and those that whoever runs an installation gives to its ledger.
 
 mod action;
+mod audit;
 mod decide;
 mod documents;
 #[cfg(test)]
 mod fixtures;
+mod inbox;
 mod list;
 mod logs;
 mod next_steps;
+mod objects;
 mod question;
 mod records;
 mod status;
 mod subject;
+mod table;
+mod tokens;
 mod watch;
 
 use anyhow::Context as _;
@@ -22,7 +27,7 @@ use sallyport_workflows::{
 };
 
 use crate::{
-    arguments::{Command, Connection},
+    arguments::{Command, Connection, ObjectsCommand},
     client::Client,
     exit::Problem,
     terminal::{self, Style},
@@ -47,6 +52,10 @@ pub async fn run(command: Command) -> Result<(), Problem> {
         Command::Cancel(arguments) => action::cancel(arguments).await,
         Command::Extend(arguments) => action::extend(arguments).await,
         Command::Reopen(arguments) => action::reopen(arguments).await,
+        Command::Audit(command) => audit::run(command).await,
+        Command::Inbox(command) => inbox::run(command).await,
+        Command::Objects(ObjectsCommand::Collect(arguments)) => objects::collect(arguments).await,
+        Command::Token(command) => tokens::run(command).await,
         Command::Dev(_) | Command::Worker(_) | Command::Starter(_) | Command::Config(_) => {
             unreachable!("main runs these itself")
         }

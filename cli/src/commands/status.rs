@@ -100,6 +100,16 @@ fn render(view: &WorkflowView, now: DateTime<Utc>, painter: Painter) -> String {
         let text = "merged without the approval that the policy asks for";
         page.row("Unapproved", &painter.paint(Style::Red, text));
     }
+    if let Some(edits) = status.and_then(|status| status.edits.as_ref()) {
+        let text = format!(
+            "the ticket was edited after it was read, last on {}; `revise` has it read again",
+            time(edits.at)
+        );
+        page.row("Edited", &painter.paint(Style::Yellow, text));
+        if let Some(title) = &edits.title {
+            page.row("", &format!("its title is now: {}", line(title)));
+        }
+    }
     if let Some(question) = question(view) {
         page.rows("Gate", question::lines(&question, now, painter));
     } else if let Some(deadline) = status.and_then(|status| status.deadline) {

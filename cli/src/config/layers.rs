@@ -16,10 +16,12 @@ use super::{
 const PATHS: [&str; 3] = ["data_dir", "tools.manifest", "objects.path"];
 
 /// Keys whose values must not be shown, wherever they are.
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 8] = [
+    "access_key_id",
     "api_key",
     "key",
     "password",
+    "secret_access_key",
     "token",
     "url",
     "webhook_secret",

@@ -15,11 +15,16 @@ use std::path::{Path, PathBuf};
 use sallyport_activities::{
     config::ModelConfig, gateway::Gateway, planning::model::GenaiPlanner, policy_check,
 };
-use sallyport_ledger::config::{
-    DatabaseConfig, DecisionsConfig, FluxLensConfig, ObjectsConfig, RepositoryConfig,
+use sallyport_ledger::{
+    Objects,
+    config::{
+        AuditConfig, DatabaseConfig, DecisionsConfig, FluxLensConfig, ObjectsConfig,
+        RepositoryConfig, RetentionConfig,
+    },
+    garbage,
 };
 use sallyport_starter::{api::auth::Tokens, config::StarterConfig};
-use sallyport_worker::config::{TemporalConfig, WorkerConfig};
+use sallyport_worker::config::{MaintenanceConfig, TemporalConfig, WorkerConfig};
 use sallyport_workflows::policy::InstallationPolicy;
 use serde::Deserialize;
 
@@ -53,12 +58,21 @@ pub struct Config {
     pub model: ModelConfig,
     /// Who is believed to have decided.
     pub decisions: DecisionsConfig,
+    /// How the audit log is sealed.
+    #[serde(default)]
+    pub audit: AuditConfig,
     /// Limits and deadlines of tickets.
     #[serde(default)]
     pub policy: InstallationPolicy,
     /// What this host takes on.
     #[serde(default)]
     pub worker: WorkerConfig,
+    /// How often the installation is looked after.
+    #[serde(default)]
+    pub maintenance: MaintenanceConfig,
+    /// How long things are kept.
+    #[serde(default)]
+    pub retention: RetentionConfig,
 }
 
 /// `[tools]`.
@@ -87,10 +101,12 @@ impl Config {
         layers.put_default(&["tools", "manifest"], ".tools/tools.json".into())?;
         let data_dir = layers.get(&["data_dir"]).and_then(toml::Value::as_str);
         let objects = Path::new(data_dir.unwrap_or_default()).join("objects");
-        layers.put_default(
-            &["objects", "path"],
-            objects.to_string_lossy().into_owned().into(),
-        )?;
+        if layers.get(&["objects", "s3"]).is_none() {
+            layers.put_default(
+                &["objects", "path"],
+                objects.to_string_lossy().into_owned().into(),
+            )?;
+        }
         Self::add_vendor_key(&mut layers, environment)?;
         let usual = InstallationPolicy::default();
         for (gate, policy) in [
@@ -113,6 +129,14 @@ impl Config {
         }
         let places = layers.clone();
         let mut config: Self = layers.into_type()?;
+        let kept = i64::from(config.retention.unreferenced_objects_days);
+        let least = garbage::MINIMUM_SAFE_AGE.num_days();
+        if kept != 0 && kept < least {
+            let problem = format!(
+                "it is {kept}; at least {least} days must lie between storing an object and removing it, or 0 for never"
+            );
+            return Err(places.error(&["retention", "unreferenced_objects_days"], &problem));
+        }
         config.policy.accept_unproven_decisions = config.decisions.accept_unproven;
         policy_check::check(&config.policy).map_err(|error| {
             // A place in a list is part of the list's key.
@@ -162,9 +186,21 @@ impl Config {
         self.flux_lens.token()?;
         self.flux_lens.webhook_secret()?;
         self.decisions.key()?;
+        self.audit.key()?;
         GenaiPlanner::new(self.model.planner()?)?;
         Gateway::new(self.model.agent()?)?;
         Tokens::new(&self.starter.tokens)?;
+        if self.objects.s3.is_some() {
+            Objects::open(&self.objects)?;
+        }
+        Ok(())
+    }
+
+    /// Asks the object storage itself where it is a bucket; a folder may be on another host.
+    pub async fn check_bucket(&self) -> anyhow::Result<()> {
+        if self.objects.s3.is_some() {
+            Objects::open(&self.objects)?.check().await?;
+        }
         Ok(())
     }
 }
@@ -194,9 +230,73 @@ mod tests {
     fn the_example_is_a_whole_configuration() {
         let config = load(WHOLE, &[]).unwrap();
         assert_eq!(config.data_dir, Path::new("/srv/.sallyport"));
-        assert_eq!(config.objects.path, Path::new("/srv/.sallyport/objects"));
+        let objects = config.objects.path.unwrap();
+        assert_eq!(objects, Path::new("/srv/.sallyport/objects"));
         assert_eq!(config.tools.manifest, Path::new("/srv/.tools/tools.json"));
         assert!(!config.policy.accept_unproven_decisions);
+    }
+
+    #[tokio::test]
+    async fn a_bucket_is_asked_whether_it_can_be_used() {
+        use sallyport_test_support::s3::{ACCESS_KEY_ID, S3Server, SECRET_ACCESS_KEY};
+
+        let server = S3Server::start("tickets").unwrap();
+        let check = async |bucket: &str, secret: &str| {
+            let section = format!(
+                "[objects.s3]\nendpoint = '{}'\nallow_http = true\nbucket = '{bucket}'\n\
+                 access_key_id = '{ACCESS_KEY_ID}'\nsecret_access_key = '{secret}'\n",
+                server.endpoint()
+            );
+            let config = load(&format!("{WHOLE}\n{section}"), &[]).unwrap();
+            assert!(!format!("{config:?}").contains(secret));
+            let checked = config.check_bucket().await;
+            checked.map_err(|error| error.to_string())
+        };
+        check("tickets", SECRET_ACCESS_KEY).await.unwrap();
+        let missing = check("other", SECRET_ACCESS_KEY).await.unwrap_err();
+        assert!(missing.contains("objects.s3.bucket"), "{missing}");
+        let refused = check("tickets", "not-the-secret").await.unwrap_err();
+        assert!(
+            refused.contains("objects.s3.secret_access_key"),
+            "{refused}"
+        );
+        assert!(!refused.contains("not-the-secret"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_kept_too_short_is_refused_with_its_line() {
+        let load = |days: u32| {
+            let section = format!("[retention]\nunreferenced_objects_days = {days}\n");
+            load(&format!("{WHOLE}\n{section}"), &[])
+        };
+        let error = load(2).unwrap_err();
+        assert!(
+            error.contains("key `retention.unreferenced_objects_days`") && error.contains("line "),
+            "{error}"
+        );
+        let never = load(0).unwrap().retention;
+        assert_eq!(never.unreferenced_objects_days, 0);
+        assert_eq!(never.agent_logs_days, 90);
+    }
+
+    #[test]
+    fn a_bucket_takes_the_place_of_the_folder() {
+        let bucket = "[objects.s3]\nbucket = 'tickets'\nsecret_access_key_file = 'secrets/s3'\n";
+        let objects = load(&format!("{WHOLE}\n{bucket}"), &[]).unwrap().objects;
+        assert_eq!(objects.path, None);
+        let s3 = objects.s3.unwrap();
+        assert_eq!(
+            s3.secret_access_key_file.as_deref(),
+            Some(Path::new("/srv/secrets/s3"))
+        );
+        assert!(!s3.path_style());
+        let variable = [("SALLYPORT__OBJECTS__S3__BUCKET", "other")];
+        let objects = load(WHOLE, &variable).unwrap().objects;
+        assert_eq!(objects.s3.unwrap().bucket, "other");
+
+        let shown = format!("{WHOLE}\n[objects.s3]\nbucket = 'b'\nsecret_access_key = [1]\n");
+        let error = load(&shown, &[]).unwrap_err();
+        assert!(error.contains("objects.s3.secret_access_key"), "{error}");
     }
 
     #[test]

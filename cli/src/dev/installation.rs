@@ -125,6 +125,7 @@ pub fn complete(
         &["decisions", "key_file"],
         text(&data.secret("decision-key")?),
     )?;
+    layers.put_default(&["audit", "key_file"], text(&data.secret("audit-key")?))?;
     layers.put_default(
         &["flux_lens", "webhook_secret_file"],
         text(&data.secret("webhook-secret")?),

@@ -23,6 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::installation::person;
 use self::{
     data_dir::DataDir,
     installation::Addresses,
@@ -115,9 +116,12 @@ impl Plan {
         let postgres = Postgres::prepare(&tools.postgres_bin_dir, &data, postgres_port, as_root)?;
         let addresses = Addresses {
             starter_port,
-            temporal: temporal.address(),
+            temporal: match arguments.temporal_via {
+                Some(port) => format!("127.0.0.1:{port}"),
+                None => temporal.address(),
+            },
             temporal_ui_url: temporal.ui_url(),
-            database_url: postgres.url(),
+            database_url: postgres.url_at(arguments.postgres_via.unwrap_or(postgres_port)),
         };
         let person = installation::person();
         installation::complete(&mut layers, &data, &addresses, &tools_file, &person)?;

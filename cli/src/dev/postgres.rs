@@ -84,12 +84,11 @@ impl Postgres {
         format!("postgres://{DATABASE}@127.0.0.1:{}/{DATABASE}", self.port)
     }
 
-    /// Where the database is.
-    pub fn url(&self) -> SecretString {
+    /// Where the database is, reached through `port`.
+    pub fn url_at(&self, port: u16) -> SecretString {
         SecretString::from(format!(
-            "postgres://{DATABASE}:{}@127.0.0.1:{}/{DATABASE}",
+            "postgres://{DATABASE}:{}@127.0.0.1:{port}/{DATABASE}",
             self.password.expose_secret(),
-            self.port
         ))
     }
 

@@ -1,8 +1,9 @@
 use chrono::TimeDelta;
 use sallyport_ledger::{
     Database, LedgerError,
-    approvals::{self, ApprovalStatus, Opening, close_gate, open_gate, pending},
+    approvals::{self, ApprovalRow, ApprovalStatus, Opening, close_gate, open_gate},
     decisions::{self, Origin, RefusedByApi, record_decision, record_refusal},
+    lists,
     notifications::Notice,
 };
 use sallyport_workflows::{
@@ -45,6 +46,14 @@ pub(crate) async fn open(database: &Database, request: &OpenGateRequest) -> Open
         notice: &notice,
     };
     open_gate(database, &opening).await.unwrap()
+}
+
+async fn pending(
+    database: &Database,
+    assignee: Option<&str>,
+) -> Result<Vec<ApprovalRow>, LedgerError> {
+    let page = lists::approvals::pending(database, assignee, None, 500).await?;
+    Ok(page.approvals)
 }
 
 fn counted(

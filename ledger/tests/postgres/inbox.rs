@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use sallyport_ledger::{
-    Database,
+    Database, LedgerError,
     inbox::{AfterFailure, MAXIMUM_ATTEMPTS, NewEvent, accept, claim},
+    inbox_admin::{self, Changed, EventStatus},
     workflows::{self, NewWorkflow},
 };
 use sallyport_workflows::ticket::{Priority, TicketKey};
@@ -16,6 +17,8 @@ fn event(delivery: &str, ticket: Option<&str>) -> NewEvent {
         delivery_id: delivery.into(),
         event: "ticket.created".into(),
         ticket_id: ticket.map(str::to_owned),
+        priority: Priority::Normal,
+        only_body_signed: false,
         body: b"{}".to_vec(),
         ignored: None,
     }
@@ -93,7 +96,7 @@ async fn two_claimers_never_hold_the_same_event() {
         Some("FL-1"),
         "the oldest comes first"
     );
-    first.dispatched().await.unwrap();
+    first.dispatched("ticket:flux-lens:FL-1").await.unwrap();
     // Dropped, as by a dispatcher that died: it comes back.
     let id = second.event().id;
     drop(second);
@@ -224,4 +227,105 @@ async fn an_event_that_is_only_kept_is_never_handed_out() {
         status(&database, id).await,
         ("ignored".into(), Some("a ping".into()))
     );
+}
+
+#[tokio::test]
+async fn the_urgent_comes_first_and_a_tickets_order_stays() {
+    let database = ledger().await;
+    for (delivery, ticket, priority) in [
+        ("d1", "FL-1", Priority::Low),
+        ("d2", "FL-2", Priority::Normal),
+        ("d3", "FL-3", Priority::High),
+        // More urgent than the first event of its ticket, and yet behind it.
+        ("d4", "FL-1", Priority::High),
+    ] {
+        let event = NewEvent {
+            priority,
+            ..event(delivery, Some(ticket))
+        };
+        accept(&database, &event).await.unwrap();
+    }
+    let mut order = Vec::new();
+    while let Some(claim) = claim(&database).await.unwrap() {
+        order.push(claim.event().delivery_id.clone());
+        claim.dispatched("w").await.unwrap();
+    }
+    assert_eq!(order, ["d3", "d2", "d1", "d4"]);
+}
+
+#[tokio::test]
+async fn the_same_body_is_the_same_event_where_only_the_body_is_signed() {
+    let database = ledger().await;
+    let signed = |delivery: &str, body: &str| NewEvent {
+        body: body.into(),
+        only_body_signed: true,
+        ..event(delivery, Some("FL-1"))
+    };
+    let first = accept(&database, &signed("d1", "a")).await.unwrap();
+    let replayed = accept(&database, &signed("d2", "a")).await.unwrap();
+    assert_eq!((replayed.duplicate, replayed.id), (true, first.id));
+    assert!(
+        !accept(&database, &signed("d3", "b"))
+            .await
+            .unwrap()
+            .duplicate
+    );
+    let elsewhere = NewEvent {
+        source: "other".into(),
+        ..signed("d1", "a")
+    };
+    assert!(!accept(&database, &elsewhere).await.unwrap().duplicate);
+}
+
+#[tokio::test]
+async fn operators_retry_and_drop_what_failed() {
+    let database = ledger().await;
+    let id = accept(&database, &event("d1", Some("FL-1")))
+        .await
+        .unwrap()
+        .id;
+    let later = accept(&database, &event("d2", Some("FL-1")))
+        .await
+        .unwrap()
+        .id;
+    claim(&database)
+        .await
+        .unwrap()
+        .unwrap()
+        .failed("no such project")
+        .await
+        .unwrap();
+    let waiting = inbox_admin::list(&database, None, 10).await.unwrap();
+    let found: Vec<_> = waiting.iter().map(|row| (row.id, row.status)).collect();
+    assert_eq!(
+        found,
+        [(later, EventStatus::Pending), (id, EventStatus::Failed)]
+    );
+
+    let retried = inbox_admin::retry(&database, id, "op@example.com")
+        .await
+        .unwrap();
+    assert_eq!(retried, Changed::Done);
+    // In its old place before the later event of its ticket.
+    let claimed = claim(&database).await.unwrap().unwrap();
+    assert_eq!(claimed.event().id, id);
+    claimed.dispatched("ticket:flux-lens:FL-1").await.unwrap();
+    let again = inbox_admin::retry(&database, id, "op@example.com")
+        .await
+        .unwrap();
+    assert_eq!(again, Changed::Not(EventStatus::Dispatched));
+
+    let dropped = inbox_admin::drop_event(&database, later, "op@example.com", "a test\0").await;
+    assert_eq!(dropped.unwrap(), Changed::Done);
+    assert!(claim(&database).await.unwrap().is_none());
+    let (row, body) = inbox_admin::get(&database, later).await.unwrap();
+    assert_eq!(
+        row.note.as_deref(),
+        Some("dropped by op@example.com: a test\u{fffd}")
+    );
+    assert_eq!(body, b"{}");
+    assert!(matches!(
+        inbox_admin::get(&database, 99).await,
+        Err(LedgerError::NotFound { .. })
+    ));
 }

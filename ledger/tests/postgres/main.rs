@@ -2,12 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
 mod commands;
 mod gates;
+mod history_exports;
 mod inbox;
+mod lists;
 mod logs;
 mod notifications;
 mod pull_requests;
+mod retention;
 mod transitions;
 mod workflows;
 
@@ -19,6 +23,7 @@ use sallyport_workflows::{
     activities::{TicketFacts, TransitionRecord},
     ticket::{FLUX_LENS, TicketKey},
 };
+use sqlx::{Connection as _, PgConnection};
 
 /// A database with the ledger's schema and nothing in it.
 async fn ledger() -> Database {
@@ -28,18 +33,27 @@ async fn ledger() -> Database {
         .unwrap()
 }
 
-/// Another ledger on the same database: another process, as far as the database can tell.
-async fn second_process(database: &Database) -> Database {
+/// The database's address for whoever owns it.
+fn url(database: &Database) -> String {
     let options = database.pool().connect_options();
-    let url = format!(
+    format!(
         "postgres://sallyport:for-tests-only@{}:{}/{}",
         options.get_host(),
         options.get_port(),
         options.get_database().unwrap()
-    );
-    Database::connect(&DatabaseConfig::with_url(url))
+    )
+}
+
+/// Another ledger on the same database: another process, as far as the database can tell.
+async fn second_process(database: &Database) -> Database {
+    Database::connect(&DatabaseConfig::with_url(url(database)))
         .await
         .unwrap()
+}
+
+/// A connection of the database's owner, who may do and see what the application may not.
+async fn owner(database: &Database) -> PgConnection {
+    PgConnection::connect(&url(database)).await.unwrap()
 }
 
 fn ticket(id: &str) -> TicketKey {

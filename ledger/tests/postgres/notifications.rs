@@ -14,7 +14,7 @@ use sallyport_workflows::{
 use crate::{
     at, begun,
     gates::{open, request},
-    ledger, second_process, ticket,
+    ledger, owner, second_process, ticket,
 };
 
 fn reminder(gate: &OpenGate) -> Notice {
@@ -175,9 +175,10 @@ async fn a_gate_cannot_close_between_the_look_and_the_row() {
             async move { tell(&database, &ticket, gate.approval_id, &reminder(&gate)).await },
         )
     };
+    let mut owner = owner(&database).await;
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     while sqlx::query_scalar::<_, i64>(waits)
-        .fetch_one(database.pool())
+        .fetch_one(&mut owner)
         .await
         .unwrap()
         == 0

@@ -1,4 +1,5 @@
 use sallyport_ledger::{
+    costs, spec_revisions,
     transitions::{of_workflow, record_transition},
     workflows::find,
 };
@@ -155,4 +156,124 @@ async fn failure_retries_and_an_unapproved_merge_are_shown() {
     record_transition(&database, &merged).await.unwrap();
     let row = find(&database, "FL-1").await.unwrap();
     assert_eq!((row.retries, row.unapproved), (1, true));
+}
+
+fn spec(revision: &str, text: &str) -> SpecRef {
+    SpecRef {
+        revision: revision.repeat(64),
+        text: ObjectRef::of(text.as_bytes()),
+        document: ObjectRef::of(format!("{text} as data").as_bytes()),
+        base_commit: "b".repeat(40),
+        files: 2,
+        confidence_percent: 85,
+    }
+}
+
+#[tokio::test]
+async fn every_spec_is_on_record_once() {
+    let database = ledger().await;
+    let (first, second) = (spec("1", "first"), spec("2", "second"));
+    let planned = [
+        (State::AwaitingSpecApproval, Some(&first)),
+        (State::Planning, Some(&first)),
+        (State::AwaitingSpecApproval, Some(&second)),
+        (State::SpecApproved, Some(&second)),
+    ];
+    for _ in 0..2 {
+        for (sequence, (to, spec)) in (1..).zip(planned) {
+            let mut record = transition("FL-1", sequence, None, to);
+            record.facts.spec = spec.cloned();
+            record_transition(&database, &record).await.unwrap();
+        }
+    }
+    let row = find(&database, "FL-1").await.unwrap();
+    let specs = spec_revisions::of_workflow(&database, row.id)
+        .await
+        .unwrap();
+    let kept: Vec<_> = specs
+        .iter()
+        .map(|row| {
+            (
+                row.sequence,
+                &row.revision,
+                &row.text,
+                &row.document,
+                row.planned_at,
+            )
+        })
+        .collect();
+    assert_eq!(
+        kept,
+        [
+            (1, &first.revision, &first.text, &first.document, at(1)),
+            (3, &second.revision, &second.text, &second.document, at(3)),
+        ]
+    );
+    assert_eq!((specs[0].files, specs[0].confidence_percent), (2, 85));
+}
+
+#[tokio::test]
+async fn what_the_steps_spent_is_what_the_ticket_spent_in_whatever_order_it_came() {
+    let database = ledger().await;
+    let spent = |requests, cost_micro_usd| Usage {
+        requests,
+        input_tokens: 100 * requests,
+        output_tokens: 10 * requests,
+        cache_read_tokens: 7 * requests,
+        cache_write_tokens: requests,
+        cost_micro_usd,
+    };
+    let life = [
+        (1, None, State::Planning, spent(0, 0)),
+        (
+            2,
+            Some(State::Planning),
+            State::AwaitingSpecApproval,
+            spent(2, 500),
+        ),
+        (
+            3,
+            Some(State::AwaitingSpecApproval),
+            State::SpecApproved,
+            spent(2, 500),
+        ),
+        (
+            4,
+            Some(State::SpecApproved),
+            State::Executing,
+            spent(2, 500),
+        ),
+        (5, Some(State::Executing), State::QaRunning, spent(9, 4500)),
+    ];
+    for place in [0, 3, 1, 4, 2, 1] {
+        let (sequence, from, to, usage) = life[place];
+        let mut record = transition("FL-1", sequence, from, to);
+        record.facts.usage = usage;
+        record_transition(&database, &record).await.unwrap();
+    }
+    let row = find(&database, "FL-1").await.unwrap();
+    let costs = costs::of_workflow(&database, row.id).await.unwrap();
+    let steps: Vec<_> = costs
+        .iter()
+        .map(|row| {
+            (
+                row.sequence,
+                row.step,
+                row.usage.requests,
+                row.usage.cost_micro_usd,
+            )
+        })
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            (2, Some(State::Planning), 2, 500),
+            (5, Some(State::Executing), 7, 4000),
+        ]
+    );
+    let mut sum = Usage::default();
+    for cost in costs {
+        sum += cost.usage;
+    }
+    assert_eq!(sum, row.usage);
 }

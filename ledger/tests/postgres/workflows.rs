@@ -1,14 +1,13 @@
 use sallyport_ledger::{
     LedgerError,
-    transitions::record_transition,
-    workflows::{Filter, NewWorkflow, find, insert, latest_attempt, list},
+    workflows::{NewWorkflow, find, insert, latest_attempt},
 };
 use sallyport_workflows::{
     State,
     ticket::{Priority, TicketKey},
 };
 
-use crate::{begun, ledger, ticket, transition};
+use crate::{ledger, ticket};
 
 fn new(ticket: TicketKey) -> NewWorkflow {
     NewWorkflow {
@@ -84,53 +83,4 @@ async fn a_ticket_with_two_attempts_is_ambiguous_by_its_bare_id() {
             .unwrap(),
         None
     );
-}
-
-#[tokio::test]
-async fn lists_are_filtered_and_paged() {
-    let database = ledger().await;
-    for id in ["FL-1", "FL-2", "FL-3"] {
-        begun(&database, id).await;
-    }
-    record_transition(
-        &database,
-        &transition("FL-2", 2, Some(State::Pending), State::Planning),
-    )
-    .await
-    .unwrap();
-
-    let all = list(
-        &database,
-        &Filter {
-            limit: 2,
-            ..Filter::default()
-        },
-    )
-    .await
-    .unwrap();
-    assert_eq!(all.total, 3);
-    let ids: Vec<_> = all
-        .workflows
-        .iter()
-        .map(|row| row.ticket_id.as_str())
-        .collect();
-    assert_eq!(ids, ["FL-3", "FL-2"]);
-    let rest = list(
-        &database,
-        &Filter {
-            limit: 2,
-            offset: 2,
-            state: None,
-        },
-    )
-    .await
-    .unwrap();
-    assert_eq!(rest.workflows[0].ticket_id, "FL-1");
-    let planning = Filter {
-        state: Some(State::Planning),
-        limit: 10,
-        offset: 0,
-    };
-    let planning = list(&database, &planning).await.unwrap();
-    assert_eq!((planning.total, planning.workflows.len()), (1, 1));
 }

@@ -1,56 +1,50 @@
-//! `/approvals`: what waits for a decision, what it asks about, and deciding it.
+//! `/approvals`: what a gate asks about, and deciding it.
 
 use axum::{
     Json,
-    extract::{Path, Query, Request, State, rejection::QueryRejection},
+    extract::{Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use sallyport_ledger::approvals::{self, ApprovalRow};
-use sallyport_workflows::gate::Gate;
-use serde::Deserialize;
+use sallyport_workflows::{decision::DecisionOutcome, gate::Gate, scope::ScopeRequest};
 use uuid::Uuid;
 
 use crate::{
     api::{
         auth::{Caller, Role},
         document,
-        error::{ApiError, body_of},
-        types::{Pending, PendingApprovals},
+        error::ApiError,
+        input::{Path, body_of},
+        types::{DecisionRequest, Pending},
     },
     decide::{self, Decided},
     state::StarterState,
     text,
 };
 
-/// The query of `GET /approvals/pending`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PendingQuery {
-    /// Only what this person may decide: an email address.
-    #[serde(default)]
-    assignee: Option<String>,
-}
-
-/// `GET /approvals/pending`.
-pub async fn pending(
-    State(state): State<StarterState>,
-    _caller: Caller,
-    query: Result<Query<PendingQuery>, QueryRejection>,
-) -> Result<Json<PendingApprovals>, ApiError> {
-    let Query(query) = query.map_err(|error| ApiError::bad_request(error.body_text()))?;
-    // An empty filter is none: what a form sends.
-    let assignee = query.assignee.filter(|person| !person.is_empty());
-    let approvals = approvals::pending(&state.database, assignee.as_deref()).await?;
-    Ok(Json(PendingApprovals { approvals }))
-}
-
-/// `GET /approvals/{approval_id}/content`: exactly what the gate asks about. A SPEC's text, a diff, or, at gate SCOPE, the
-/// JSON of a [`ScopeRequest`](sallyport_workflows::scope::ScopeRequest).
+/// Exactly what a gate asks about: a SPEC's text, a diff, or the agent's request for files.
+///
+/// The header `X-Sallyport-Revision` names it as a decision has to.
+#[utoipa::path(
+    get,
+    path = "/approvals/{id}/content",
+    tag = "approvals",
+    operation_id = "get_approval_content",
+    security(("bearer" = ["viewer"])),
+    params(("id" = Uuid, Path, description = "The request's id: `id` of an approval.")),
+    responses(
+        (status = OK, description = "What is asked about, byte for byte.", content(
+            (String = document::MARKDOWN),
+            (String = document::DIFF),
+            (ScopeRequest = document::JSON),
+        )),
+    ),
+)]
 pub async fn content(
     State(state): State<StarterState>,
     _caller: Caller,
-    Path(approval): Path<String>,
+    Path(approval): Path,
 ) -> Result<Response, ApiError> {
     let approval = find(&state, &approval).await?;
     let media_type = match approval.gate {
@@ -62,11 +56,20 @@ pub async fn content(
     document::stored(&state, &approval.content, media_type, revision).await
 }
 
-/// `GET /approvals/{approval_id}/changes`: what changed on the base branch, where the gate asks again because of it.
+/// What changed on the base branch, where a gate asks again because of it.
+#[utoipa::path(
+    get,
+    path = "/approvals/{id}/changes",
+    tag = "approvals",
+    operation_id = "get_approval_changes",
+    security(("bearer" = ["viewer"])),
+    params(("id" = Uuid, Path, description = "The request's id: `id` of an approval.")),
+    responses((status = OK, description = "The diff of the base branch.", body = String, content_type = document::DIFF)),
+)]
 pub async fn changes(
     State(state): State<StarterState>,
     _caller: Caller,
-    Path(approval): Path<String>,
+    Path(approval): Path,
 ) -> Result<Response, ApiError> {
     let approval = find(&state, &approval).await?;
     let change = approval.base_change.as_ref();
@@ -83,11 +86,24 @@ fn id_of(approval: &str) -> Result<Uuid, ApiError> {
     Uuid::parse_str(approval).map_err(|_| ApiError::not_found(text::no_such_approval(approval)))
 }
 
-/// `POST /approvals/{approval_id}/decision`.
+/// Decides at a gate. Sent again with the same `id`, it gets the same answer.
+#[utoipa::path(
+    post,
+    path = "/approvals/{id}/decision",
+    tag = "approvals",
+    operation_id = "decide",
+    security(("bearer" = ["approver"])),
+    params(("id" = Uuid, Path, description = "The request's id: `id` of an approval.")),
+    request_body = DecisionRequest,
+    responses(
+        (status = OK, description = "It counts.", body = DecisionOutcome),
+        (status = ACCEPTED, description = "Nobody judged it in time; it was sent, and will be judged.", body = Pending),
+    ),
+)]
 pub async fn decide(
     State(state): State<StarterState>,
     caller: Caller,
-    Path(approval): Path<String>,
+    Path(approval): Path,
     request: Request,
 ) -> Result<Response, ApiError> {
     caller.must_be(Role::Approver)?;

@@ -1,4 +1,4 @@
-//! Who may use the API: bearer tokens, each of one person with one role.
+//! Who may use the API: bearer tokens, each of one person with one role, from the configuration and from the database.
 
 use std::fmt;
 
@@ -6,37 +6,19 @@ use axum::{
     extract::FromRequestParts,
     http::{header, request::Parts},
 };
-use sallyport_ledger::secret::{ExposeSecret, SecretError};
-use serde::{Deserialize, Serialize};
+pub use sallyport_ledger::tokens::Role;
+use sallyport_ledger::{
+    secret::{ExposeSecret, SecretError},
+    tokens,
+};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use uuid::Uuid;
 
 use crate::{api::error::ApiError, config::TokenConfig, state::StarterState};
 
 /// The shortest token, in bytes.
 const MINIMUM_TOKEN: usize = 16;
-
-/// What a person may do. Each role includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Read.
-    Viewer,
-    /// Decide, and reopen a closed pull request.
-    Approver,
-    /// Start tickets by hand, retry, abandon, cancel and extend them.
-    Admin,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Viewer => "viewer",
-            Self::Approver => "approver",
-            Self::Admin => "admin",
-        })
-    }
-}
 
 /// Why a token cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +51,7 @@ pub enum TokenError {
     },
 }
 
-/// All tokens, as their hashes.
+/// All tokens of the configuration, as their hashes. Those of the database: [`tokens`].
 pub struct Tokens(Vec<([u8; 32], Caller)>);
 
 impl fmt::Debug for Tokens {
@@ -88,6 +70,8 @@ pub struct Caller {
     pub person: String,
     /// What this person may do.
     pub role: Role,
+    /// The token's id, if it is one of the database.
+    pub token: Option<Uuid>,
 }
 
 impl Tokens {
@@ -116,6 +100,7 @@ impl Tokens {
             let caller = Caller {
                 person: config.person.trim().to_owned(),
                 role: config.role,
+                token: None,
             };
             tokens.push((hash, caller));
         }
@@ -172,11 +157,18 @@ impl FromRequestParts<StarterState> for Caller {
         if !scheme.eq_ignore_ascii_case(b"Bearer ") {
             return Err(ApiError::unauthorized());
         }
-        state
-            .tokens
-            .owner(token)
-            .cloned()
-            .ok_or_else(ApiError::unauthorized)
+        if let Some(caller) = state.tokens.owner(token) {
+            return Ok(caller.clone());
+        }
+        // Asked each time and not remembered: a token that is revoked counts no more with the next request, whichever
+        // starter gets it.
+        let owner = tokens::owner(&state.database, token).await?;
+        let owner = owner.ok_or_else(ApiError::unauthorized)?;
+        Ok(Self {
+            person: owner.person,
+            role: owner.role,
+            token: Some(owner.token),
+        })
     }
 }
 
@@ -249,6 +241,7 @@ mod tests {
         let caller = |role| Caller {
             person: "p@example.com".into(),
             role,
+            token: None,
         };
         assert!(caller(Role::Admin).must_be(Role::Approver).is_ok());
         assert!(caller(Role::Approver).must_be(Role::Approver).is_ok());

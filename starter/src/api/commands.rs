@@ -2,27 +2,45 @@
 
 use axum::{
     Json,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use sallyport_ledger::workflows;
+use sallyport_workflows::command::CommandOutcome;
 
 use crate::{
     api::{
         auth::{Caller, Role},
-        error::{ApiError, body_of},
+        error::ApiError,
+        input::{Path, body_of},
         types::{CommandRequest, Pending},
     },
     command::{self, Commanded},
+    openapi::TICKET,
     state::StarterState,
 };
 
-/// `POST /workflows/{id}/transition`.
+/// Retries, abandons, cancels, reopens a ticket, or gives its gate more time.
+///
+/// An approver may reopen; everything else takes an admin.
+#[utoipa::path(
+    post,
+    path = "/workflows/{id}/transition",
+    tag = "workflows",
+    operation_id = "transition_workflow",
+    security(("bearer" = ["approver"])),
+    params(("id" = String, Path, description = TICKET)),
+    request_body = CommandRequest,
+    responses(
+        (status = OK, description = "It is carried out.", body = CommandOutcome),
+        (status = ACCEPTED, description = "Nobody judged it in time; it was sent, and will be judged.", body = Pending),
+    ),
+)]
 pub async fn transition(
     State(state): State<StarterState>,
     caller: Caller,
-    Path(id): Path<String>,
+    Path(id): Path,
     request: Request,
 ) -> Result<Response, ApiError> {
     // Nobody below may command anything, whatever the body asks for.

@@ -1,46 +1,170 @@
-//! Answers that are no success, and the reading of bodies, where most of them come from.
+//! Answers that are no success: what each is called, and the sentence that goes with it. `problem` writes the documents.
+
+use std::{fmt, net::IpAddr, time::Duration};
 
 use axum::{
-    Json,
-    extract::Request,
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use sallyport_ledger::{LedgerError, ObjectError};
-use serde::de::DeserializeOwned;
+use sallyport_ledger::{LedgerError, ObjectError, retention::RetentionError};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::{
-    api::{
-        auth::Role,
-        types::{ErrorBody, ErrorMessage},
-    },
-    text,
-    webhooks::body,
-};
+use crate::{api::auth::Role, text};
 
 /// Seconds after which a sender may try again when the database is down.
-const RETRY_AFTER: &str = "5";
+const RETRY_AFTER: u64 = 5;
 
-/// An answer that is no success: a status, a stable name and a sentence.
+/// The stable name of what went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// 400: the request is malformed.
+    BadRequest,
+    /// 401: a webhook's signature is missing or wrong.
+    BadSignature,
+    /// 401: no token, or one that does not count.
+    Unauthorized,
+    /// 403: the person may not do this.
+    Forbidden,
+    /// 404.
+    NotFound,
+    /// 404: the ticket is known, and has nothing of the kind, or not yet.
+    NotThereYet,
+    /// 405: the path is known, and takes no such method.
+    MethodNotAllowed,
+    /// 408: the body did not arrive in time.
+    TooSlow,
+    /// 409: several tickets have that name.
+    Ambiguous,
+    /// 409: it is too late, too early, or about something else.
+    Refused,
+    /// 413.
+    TooLarge,
+    /// 422: well formed, and yet it cannot be meant.
+    Invalid,
+    /// 429: more than is taken from there.
+    TooMany,
+    /// 500: our fault.
+    Internal,
+    /// 503.
+    DatabaseUnavailable,
+    /// 503: Temporal or every worker is down.
+    NobodyAnswers,
+}
+
+impl ErrorCode {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::BadRequest,
+        Self::BadSignature,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::NotThereYet,
+        Self::MethodNotAllowed,
+        Self::TooSlow,
+        Self::Ambiguous,
+        Self::Refused,
+        Self::TooLarge,
+        Self::Invalid,
+        Self::TooMany,
+        Self::Internal,
+        Self::DatabaseUnavailable,
+        Self::NobodyAnswers,
+    ];
+
+    /// The name in a document.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::BadSignature => "bad_signature",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::NotThereYet => "not_there_yet",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooSlow => "too_slow",
+            Self::Ambiguous => "ambiguous",
+            Self::Refused => "refused",
+            Self::TooLarge => "too_large",
+            Self::Invalid => "invalid",
+            Self::TooMany => "too_many",
+            Self::Internal => "internal",
+            Self::DatabaseUnavailable => "database_unavailable",
+            Self::NobodyAnswers => "nobody_answers",
+        }
+    }
+
+    /// The status that goes with it.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::BadSignature | Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound | Self::NotThereYet => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Ambiguous | Self::Refused => StatusCode::CONFLICT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::DatabaseUnavailable | Self::NobodyAnswers => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// What it means in a few words.
+    pub const fn title(self) -> &'static str {
+        text::title(self)
+    }
+
+    /// The reference that identifies this kind of problem.
+    pub fn type_uri(self) -> String {
+        format!("/problems/{}", self.as_str())
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// An answer that is no success: a stable name and a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
-    status: StatusCode,
-    code: &'static str,
-    message: String,
+    /// Which kind.
+    pub(super) code: ErrorCode,
+    /// What was tried, on what, and what to do.
+    pub(super) detail: String,
+    /// Seconds after which it may be tried again, where that is known.
+    retry_after: Option<u64>,
+}
+
+impl From<ErrorCode> for ApiError {
+    /// The error with the sentence that is always said of it.
+    fn from(code: ErrorCode) -> Self {
+        Self::new(code, text::general(code))
+    }
 }
 
 impl ApiError {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self {
-            status,
+            retry_after: matches!(
+                code,
+                ErrorCode::DatabaseUnavailable | ErrorCode::NobodyAnswers
+            )
+            .then_some(RETRY_AFTER),
             code,
-            message: message.into(),
+            detail: detail.into(),
         }
     }
 
     /// 400: the request is malformed.
-    pub fn bad_request(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(ErrorCode::BadRequest, detail)
     }
 
     /// 400: a field of the body is missing or malformed.
@@ -50,40 +174,32 @@ impl ApiError {
 
     /// 401: a webhook's signature is missing or wrong.
     pub fn bad_signature() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "bad_signature",
-            text::BAD_SIGNATURE,
-        )
+        ErrorCode::BadSignature.into()
     }
 
-    /// 401: no token, or one that nobody has.
+    /// 401: no token, or one that does not count.
     pub fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", text::UNAUTHORIZED)
+        ErrorCode::Unauthorized.into()
     }
 
     /// 403: the person may not do this.
     pub fn forbidden(person: &str, role: Role, needed: Role) -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            text::forbidden(person, role, needed),
-        )
+        Self::new(ErrorCode::Forbidden, text::forbidden(person, role, needed))
     }
 
     /// 404.
-    pub fn not_found(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(ErrorCode::NotFound, detail)
     }
 
     /// 404: the ticket is known, and has nothing of the kind, or not yet.
-    pub fn not_there_yet(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_there_yet", message)
+    pub fn not_there_yet(detail: impl Into<String>) -> Self {
+        Self::new(ErrorCode::NotThereYet, detail)
     }
 
     /// 408: the body did not arrive in time.
     pub fn too_slow() -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, "too_slow", text::TOO_SLOW)
+        ErrorCode::TooSlow.into()
     }
 
     /// 400: the body broke off.
@@ -92,41 +208,48 @@ impl ApiError {
     }
 
     /// 409: it is too late, too early, or about something else.
-    pub fn conflict(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "refused", message)
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Refused, detail)
     }
 
     /// 413.
     pub fn too_large(limit: usize) -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            text::too_large(limit),
-        )
+        Self::new(ErrorCode::TooLarge, text::too_large(limit))
     }
 
     /// 422: well formed, and yet it cannot be meant.
-    pub fn unprocessable(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message)
+    pub fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Invalid, detail)
+    }
+
+    /// 403: the source does not send from there.
+    pub fn not_from_there(address: IpAddr) -> Self {
+        Self::new(ErrorCode::Forbidden, text::not_from_there(address))
+    }
+
+    /// 429: more than is taken; the next may come after `wait`.
+    pub fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        Self {
+            retry_after: Some(seconds),
+            ..Self::new(ErrorCode::TooMany, text::too_many(seconds))
+        }
     }
 
     /// 503: Temporal or every worker is down.
     pub fn nobody_answers() -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "nobody_answers",
-            text::NOBODY_ANSWERS,
-        )
+        ErrorCode::NobodyAnswers.into()
+    }
+
+    /// 503: the database is down; `detail` says what else is known.
+    pub fn unhealthy(detail: impl Into<String>) -> Self {
+        Self::new(ErrorCode::DatabaseUnavailable, detail)
     }
 
     /// 500: our fault. The cause goes to the log, not to the caller.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = cause, "a request failed");
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            text::INTERNAL,
-        )
+        ErrorCode::Internal.into()
     }
 }
 
@@ -134,19 +257,13 @@ impl From<LedgerError> for ApiError {
     fn from(error: LedgerError) -> Self {
         match &error {
             LedgerError::NotFound { .. } => Self::not_found(error.to_string()),
-            LedgerError::Ambiguous { .. } => {
-                Self::new(StatusCode::CONFLICT, "ambiguous", error.to_string())
-            }
+            LedgerError::Ambiguous { .. } => Self::new(ErrorCode::Ambiguous, error.to_string()),
             LedgerError::Unavailable { .. } => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the database is out of reach"
                 );
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "database_unavailable",
-                    text::DATABASE_DOWN,
-                )
+                ErrorCode::DatabaseUnavailable.into()
             }
             LedgerError::Refused { .. } | LedgerError::Unknown { .. } => Self::internal(&error),
         }
@@ -159,109 +276,46 @@ impl From<ObjectError> for ApiError {
     }
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let body = Json(ErrorBody {
-            error: ErrorMessage {
-                code: self.code.to_owned(),
-                message: self.message,
-            },
-        });
-        let mut response = (self.status, body).into_response();
-        let extra = match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
-            StatusCode::UNAUTHORIZED if self.code == "unauthorized" => {
-                Some((header::WWW_AUTHENTICATE, "Bearer"))
-            }
-            _ => None,
-        };
-        if let Some((name, value)) = extra {
-            response
-                .headers_mut()
-                .insert(name, header::HeaderValue::from_static(value));
+impl From<RetentionError> for ApiError {
+    fn from(error: RetentionError) -> Self {
+        match error {
+            RetentionError::Ledger(error) => error.into(),
+            RetentionError::Objects(error) => error.into(),
+            RetentionError::Json { .. } => Self::internal(&error),
         }
-        response
     }
 }
 
-/// The request's JSON. What is no JSON is 400; what lacks a field or has one too many is 422.
-pub(super) async fn body_of<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
-    let (parts, content) = request.into_parts();
-    let content = body::read(&parts.headers, content).await?;
-    serde_json::from_slice::<serde::de::IgnoredAny>(&content)
-        .map_err(|error| ApiError::bad_field("", &error.to_string()))?;
-    parse_json(&content)
-        .map_err(|(field, problem)| ApiError::unprocessable(text::bad_field(&field, &problem)))
-}
-
-/// Parses JSON. An error names the field, empty if it is none's fault, and says what is wrong with it.
-pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, (String, String)> {
-    let mut parser = serde_json::Deserializer::from_slice(body);
-    let parsed = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
-        let path = error.path().to_string();
-        let problem = error.inner().to_string();
-        if !error.inner().is_data() {
-            // It is no JSON at all: that is no field's fault.
-            return (String::new(), problem);
+/// Without its body, which needs the request's id: `problem::with_id` writes it.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        // serde tells a missing field at the place of what it is missing from.
-        let missing = problem
-            .strip_prefix("missing field `")
-            .and_then(|rest| rest.split('`').next())
-            .map(str::to_owned);
-        let field = match (path.as_str(), missing) {
-            (".", Some(missing)) => missing,
-            (_, Some(missing)) => format!("{path}.{missing}"),
-            (".", None) => String::new(),
-            (_, None) => path,
-        };
-        (field, problem)
-    })?;
-    parser
-        .end()
-        .map_err(|error| (String::new(), error.to_string()))?;
-    Ok(parsed)
+        if self.code == ErrorCode::Unauthorized {
+            let bearer = HeaderValue::from_static("Bearer");
+            headers.insert(header::WWW_AUTHENTICATE, bearer);
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
 
-    #[derive(Debug, Deserialize)]
-    struct Outer {
-        _inner: Option<Inner>,
-    }
-
-    #[derive(Debug, Deserialize)]
-    struct Inner {
-        _id: u8,
-    }
-
-    fn field(body: &str) -> String {
-        parse_json::<Outer>(body.as_bytes()).unwrap_err().0
+    #[test]
+    fn names_are_the_same_in_the_document_and_in_the_code() {
+        for code in ErrorCode::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+        }
     }
 
     #[test]
-    fn the_field_at_fault_is_named() {
-        assert_eq!(field(r#"{"_inner":{}}"#), "_inner._id");
-        assert_eq!(field(r#"{"_inner":{"_id":"x"}}"#), "_inner._id");
-        assert_eq!(field(r#"{"_inner":{"_id":1}"#), "");
-        assert_eq!(field(r#"{} {}"#), "");
-        assert_eq!(parse_json::<Inner>(b"{}").unwrap_err().0, "_id");
-    }
-
-    #[tokio::test]
-    async fn golden_body() {
-        let response = ApiError::bad_field("ticket.id", "missing").into_response();
-        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-        let body = axum::body::to_bytes(response.into_body(), 10_000)
-            .await
-            .unwrap();
-        assert_eq!(
-            std::str::from_utf8(&body).unwrap(),
-            r#"{"error":{"code":"bad_request","message":"the body's field `ticket.id` is not understood: missing"}}"#
-        );
+    fn whoever_has_no_token_is_told_which_kind_is_wanted() {
         let headers = ApiError::unauthorized().into_response().headers().clone();
         assert_eq!(headers["www-authenticate"], "Bearer");
     }

@@ -2,31 +2,37 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State};
 
-use crate::{api::types::Health, state::StarterState};
+use crate::{
+    api::{error::ApiError, types::Health},
+    state::StarterState,
+    text,
+};
 
 /// How long each part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether this starter can do its work: take events in. 503 when it cannot.
-pub async fn health(State(state): State<StarterState>) -> (StatusCode, Json<Health>) {
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "health",
+    operation_id = "health",
+    responses((status = OK, description = "It can.", body = Health)),
+)]
+pub async fn health(State(state): State<StarterState>) -> Result<Json<Health>, ApiError> {
     let (database, temporal) = tokio::join!(
         tokio::time::timeout(PATIENCE, state.database.ping()),
         tokio::time::timeout(PATIENCE, state.tickets.ping()),
     );
-    let database = matches!(database, Ok(Ok(())));
     let temporal = matches!(temporal, Ok(Ok(())));
-    let name = |reachable: bool| if reachable { "ok" } else { "unreachable" }.to_owned();
-    let status = if database {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    let body = Health {
-        status: if database { "ok" } else { "unavailable" }.to_owned(),
-        database: name(database),
-        temporal: name(temporal),
-    };
-    (status, Json(body))
+    if !matches!(database, Ok(Ok(()))) {
+        return Err(ApiError::unhealthy(text::unhealthy(temporal)));
+    }
+    Ok(Json(Health {
+        status: "ok".to_owned(),
+        database: "ok".to_owned(),
+        temporal: if temporal { "ok" } else { "unreachable" }.to_owned(),
+    }))
 }

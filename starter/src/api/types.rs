@@ -1,18 +1,23 @@
 //! The shapes of requests and answers. Clients written in Rust use these very types.
 
+use chrono::{DateTime, Utc};
 use sallyport_ledger::{
-    agent_logs::LogRow, approvals::ApprovalRow, commands::CommandRow, decisions::DecisionRow,
-    qa_results::QaResultRow, transitions::TransitionRow, workflows::WorkflowRow,
+    agent_logs::LogRow, approvals::ApprovalRow, commands::CommandRow, costs::CostRow,
+    decisions::DecisionRow, qa_results::QaResultRow, spec_revisions::SpecRevisionRow,
+    transitions::TransitionRow, workflows::WorkflowRow,
 };
 use sallyport_workflows::{
     State, command::Action, decision::Verdict, policy::BudgetRaise, scope::ScopeRequest,
     status::TicketStatus,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::api::error::ErrorCode;
+
 /// An event was taken in: the answer of the webhooks and of `POST /workflows/start`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Acknowledgement {
     /// Always true: what is not accepted is answered with an error.
     pub accepted: bool,
@@ -21,27 +26,33 @@ pub struct Acknowledgement {
 }
 
 /// `GET /health`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
-    /// `ok`, or `unavailable` when the database cannot be reached.
+    /// Always `ok`: a starter that cannot take events in answers 503 and a problem.
     pub status: String,
-    /// `ok` or `unreachable`.
+    /// Always `ok`.
     pub database: String,
     /// `ok` or `unreachable`. Without Temporal, webhooks are still accepted.
     pub temporal: String,
 }
 
 /// `GET /workflows`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkflowList {
     /// The workflows asked for, newest first.
     pub workflows: Vec<WorkflowRow>,
-    /// How many there are in all.
+    /// How many there are in all, counted up to 10,000.
     pub total: u64,
+    /// Whether there are more than `total` says.
+    #[serde(default)]
+    pub total_is_capped: bool,
+    /// The `cursor` that asks for the next page; null if this is the last.
+    #[serde(default)]
+    pub next: Option<String>,
 }
 
 /// `GET /workflows/{id}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkflowView {
     /// The ledger's row.
     pub workflow: WorkflowRow,
@@ -68,7 +79,7 @@ pub struct WorkflowView {
 }
 
 /// What the agent asked for, and the request for a decision about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ScopeAsked {
     /// The request for a decision, one of the approvals; its status says what became of the wish.
     pub approval_id: Uuid,
@@ -77,14 +88,84 @@ pub struct ScopeAsked {
 }
 
 /// `GET /approvals/pending`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PendingApprovals {
     /// The requests that wait for a decision, the most urgent first.
     pub approvals: Vec<ApprovalRow>,
+    /// The `cursor` that asks for the next page; null if this is the last.
+    #[serde(default)]
+    pub next: Option<String>,
+}
+
+/// `GET /workflows/{id}/timeline`: all that is on record of a ticket, without asking its workflow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Timeline {
+    /// The ticket.
+    pub workflow: WorkflowRow,
+    /// Each change of state, in order.
+    pub transitions: Vec<TransitionRow>,
+    /// Each request for a decision, in order.
+    pub approvals: Vec<ApprovalRow>,
+    /// Each decision, the refused ones too, in order.
+    pub decisions: Vec<DecisionRow>,
+    /// Each command, the refused ones too, in order.
+    pub commands: Vec<CommandRow>,
+    /// QA's results, in order.
+    pub qa_results: Vec<QaResultRow>,
+    /// Each SPEC that was planned, in order.
+    #[serde(default)]
+    pub spec_revisions: Vec<SpecRevisionRow>,
+    /// What each step spent on models, in order.
+    #[serde(default)]
+    pub costs: Vec<CostRow>,
+    /// All of it but SPECs and costs once more as one list of what happened when.
+    pub events: Vec<TimelineEvent>,
+}
+
+/// Something that happened to a ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TimelineEvent {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What kind of thing.
+    pub kind: TimelineKind,
+    /// Which of that kind: the place in the list of this answer that holds it, from 0.
+    pub place: usize,
+}
+
+/// The kinds of [`TimelineEvent`]s, each named by the list that holds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimelineKind {
+    /// In `commands`.
+    Command,
+    /// In `decisions`.
+    Decision,
+    /// A gate closed; in `approvals`.
+    ApprovalClosed,
+    /// In `qa_results`.
+    QaResult,
+    /// In `transitions`.
+    Transition,
+    /// A gate opened; in `approvals`.
+    ApprovalOpened,
+}
+
+/// `GET /api/metrics`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Metrics {
+    /// Tickets that have not ended; parked ones are among them.
+    pub active_workflows: u64,
+    /// Open gates.
+    pub pending_approvals: u64,
+    /// Tickets completed since midnight UTC.
+    pub completed_today: u64,
+    /// The part of the tickets that ended within the last 30 days that was completed, from 0 to 1; null if none ended.
+    pub success_rate: Option<f64>,
 }
 
 /// `GET /agent/logs/{id}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogPage {
     /// The lines.
     pub logs: Vec<LogRow>,
@@ -93,7 +174,7 @@ pub struct LogPage {
 }
 
 /// How the agent stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AgentStatusName {
     /// It works, or QA does.
@@ -107,7 +188,7 @@ pub enum AgentStatusName {
 }
 
 /// `GET /agent/status/{id}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentStatus {
     /// How the agent stands.
     pub status: AgentStatusName,
@@ -118,7 +199,7 @@ pub struct AgentStatus {
 }
 
 /// The body of `POST /approvals/{approval_id}/decision`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionRequest {
     /// Made once by the client; the same on every retry.
@@ -133,7 +214,7 @@ pub struct DecisionRequest {
 }
 
 /// The body of `POST /workflows/{id}/transition`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandRequest {
     /// Made once by the client; the same on every retry.
@@ -155,14 +236,14 @@ pub struct CommandRequest {
 }
 
 /// The answer 202 to a decision or a command: no worker judged it in time; it was sent as a signal, and will be judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Pending {
     /// Always true.
     pub pending: bool,
 }
 
 /// The body of `POST /workflows/start`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
     /// Made once by the client; sent again with the same it starts nothing twice.
@@ -175,18 +256,19 @@ pub struct StartRequest {
     pub project: Option<String>,
 }
 
-/// An answer that is no success.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorBody {
-    /// Why.
-    pub error: ErrorMessage,
-}
-
-/// Why something was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorMessage {
-    /// A stable name.
-    pub code: String,
+/// An answer that is no success: a problem document (RFC 9457), `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Identifies the kind of problem: a reference relative to this server.
+    pub r#type: String,
+    /// The kind in a few words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
     /// What was tried, on what, and what to do.
-    pub message: String,
+    pub detail: String,
+    /// The kind's stable name.
+    pub code: ErrorCode,
+    /// The request: its id stands in the log, and in the header `X-Request-Id`.
+    pub instance: String,
 }

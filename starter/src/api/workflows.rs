@@ -1,86 +1,48 @@
-//! `/workflows`: lists, one ticket with all that is known of it, its texts, and starting one by hand.
+//! `/workflows`: one ticket with all that is known of it, its texts, and starting one by hand.
 
-use axum::{
-    Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use sallyport_ledger::{
     approvals::{self, ApprovalRow},
     commands, decisions,
+    flux_lens::{REQUESTED, is_ticket_id},
     inbox::{self, NewEvent},
     qa_results, transitions,
-    workflows::{self, Filter, WorkflowRow},
+    workflows::{self, WorkflowRow},
 };
-use sallyport_workflows::{ObjectRef, gate::Gate, ticket::FLUX_LENS};
-use serde::Deserialize;
+use sallyport_workflows::{
+    ObjectRef,
+    gate::Gate,
+    ticket::{FLUX_LENS, Priority},
+};
 use uuid::Uuid;
 
 use crate::{
     api::{
         auth::{Caller, Role},
         document,
-        error::{ApiError, body_of},
-        types::{Acknowledgement, ScopeAsked, StartRequest, WorkflowList, WorkflowView},
+        error::ApiError,
+        input::{Path, body_of},
+        types::{Acknowledgement, ScopeAsked, StartRequest, WorkflowView},
     },
+    openapi::TICKET,
     state::StarterState,
     text,
-    webhooks::flux_lens::{REQUESTED, is_ticket_id},
 };
 
-/// The most workflows that one answer lists.
-const MAXIMUM_LIMIT: u32 = 500;
-
-/// The query of `GET /workflows`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListQuery {
-    #[serde(default)]
-    state: Option<String>,
-    #[serde(default = "fifty")]
-    limit: u32,
-    #[serde(default)]
-    offset: u32,
-}
-
-fn fifty() -> u32 {
-    50
-}
-
-/// `GET /workflows`.
-pub async fn list(
-    State(state): State<StarterState>,
-    _caller: Caller,
-    query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Json<WorkflowList>, ApiError> {
-    let Query(query) = query.map_err(|error| ApiError::bad_request(error.body_text()))?;
-    // An empty filter is none: what a form sends.
-    let wanted = query
-        .state
-        .filter(|name| !name.is_empty())
-        .map(|name| name.to_uppercase().parse())
-        .transpose()
-        .map_err(|error: sallyport_workflows::state::UnknownState| {
-            ApiError::bad_request(error.to_string())
-        })?;
-    let filter = Filter {
-        state: wanted,
-        limit: query.limit.min(MAXIMUM_LIMIT),
-        offset: query.offset,
-    };
-    let page = workflows::list(&state.database, &filter).await?;
-    Ok(Json(WorkflowList {
-        workflows: page.workflows,
-        total: page.total,
-    }))
-}
-
-/// `GET /workflows/{id}`.
+/// One ticket: what the ledger has, and what its workflow answers just now.
+#[utoipa::path(
+    get,
+    path = "/workflows/{id}",
+    tag = "workflows",
+    operation_id = "get_workflow",
+    security(("bearer" = ["viewer"])),
+    params(("id" = String, Path, description = TICKET)),
+    responses((status = OK, description = "The ticket.", body = WorkflowView)),
+)]
 pub async fn view(
     State(state): State<StarterState>,
     _caller: Caller,
-    Path(id): Path<String>,
+    Path(id): Path,
 ) -> Result<Json<WorkflowView>, ApiError> {
     let workflow = workflows::find(&state.database, &id).await?;
     let (status, transitions, approvals, decisions, commands, qa_results) = tokio::join!(
@@ -155,11 +117,20 @@ fn temporal_url(state: &StarterState, workflow: &WorkflowRow) -> Option<String> 
     ))
 }
 
-/// `GET /workflows/{id}/spec`.
+/// The latest SPEC, as it was written.
+#[utoipa::path(
+    get,
+    path = "/workflows/{id}/spec",
+    tag = "workflows",
+    operation_id = "get_spec",
+    security(("bearer" = ["viewer"])),
+    params(("id" = String, Path, description = TICKET)),
+    responses((status = OK, description = "The SPEC.", body = String, content_type = document::MARKDOWN)),
+)]
 pub async fn spec(
     State(state): State<StarterState>,
     _caller: Caller,
-    Path(id): Path<String>,
+    Path(id): Path,
 ) -> Result<Response, ApiError> {
     let workflow = workflows::find(&state.database, &id).await?;
     let spec = there(&workflow, workflow.spec.as_ref(), "SPEC")?;
@@ -167,11 +138,20 @@ pub async fn spec(
     document::stored(&state, spec, document::MARKDOWN, revision).await
 }
 
-/// `GET /workflows/{id}/diff`.
+/// The agent's latest diff against the base.
+#[utoipa::path(
+    get,
+    path = "/workflows/{id}/diff",
+    tag = "workflows",
+    operation_id = "get_diff",
+    security(("bearer" = ["viewer"])),
+    params(("id" = String, Path, description = TICKET)),
+    responses((status = OK, description = "The diff.", body = String, content_type = document::DIFF)),
+)]
 pub async fn diff(
     State(state): State<StarterState>,
     _caller: Caller,
-    Path(id): Path<String>,
+    Path(id): Path,
 ) -> Result<Response, ApiError> {
     let workflow = workflows::find(&state.database, &id).await?;
     let diff = there(&workflow, workflow.diff.as_ref(), "diff")?;
@@ -180,11 +160,20 @@ pub async fn diff(
     document::stored(&state, diff, document::DIFF, revision.as_deref()).await
 }
 
-/// `GET /workflows/{id}/qa-report`.
+/// The latest QA report.
+#[utoipa::path(
+    get,
+    path = "/workflows/{id}/qa-report",
+    tag = "workflows",
+    operation_id = "get_qa_report",
+    security(("bearer" = ["viewer"])),
+    params(("id" = String, Path, description = TICKET)),
+    responses((status = OK, description = "The report.", body = String, content_type = document::MARKDOWN)),
+)]
 pub async fn qa_report(
     State(state): State<StarterState>,
     _caller: Caller,
-    Path(id): Path<String>,
+    Path(id): Path,
 ) -> Result<Response, ApiError> {
     let workflow = workflows::find(&state.database, &id).await?;
     let report = there(&workflow, workflow.qa_report.as_ref(), "QA report")?;
@@ -201,7 +190,16 @@ fn there<'a>(
     })
 }
 
-/// `POST /workflows/start`: files an event as if the ticket system had sent it.
+/// Files an event as if the ticket system had sent it; the ticket starts once the inbox is worked off.
+#[utoipa::path(
+    post,
+    path = "/workflows/start",
+    tag = "workflows",
+    operation_id = "start_workflow",
+    security(("bearer" = ["admin"])),
+    request_body = StartRequest,
+    responses((status = ACCEPTED, description = "It is in the inbox.", body = Acknowledgement)),
+)]
 pub async fn start(
     State(state): State<StarterState>,
     caller: Caller,
@@ -230,6 +228,7 @@ pub async fn start(
     }
     let id = wish.id.unwrap_or_else(Uuid::new_v4);
     let body = serde_json::json!({
+        "id": id,
         "event": REQUESTED,
         "by": caller.person,
         "ticket": { "id": wish.ticket_id, "project": project },
@@ -239,6 +238,8 @@ pub async fn start(
         delivery_id: format!("{REQUESTED}/{id}"),
         event: REQUESTED.to_owned(),
         ticket_id: Some(wish.ticket_id),
+        priority: Priority::default(),
+        only_body_signed: false,
         body: body.to_string().into_bytes(),
         ignored: None,
     };

@@ -56,6 +56,28 @@ mod tests {
     const SIGNATURE: &str =
         "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
+    proptest::proptest! {
+        #[test]
+        fn only_the_signature_of_exactly_this_body_is_taken(
+            body: Vec<u8>,
+            garbage: Vec<u8>,
+            place in 0..71usize,
+            bit in 0..8u8,
+        ) {
+            let key = WebhookKey::new(&SECRET.into());
+            let mac = key.0.clone().chain_update(&body).finalize().into_bytes();
+            let right = format!("sha256={}", hex::encode(mac)).into_bytes();
+            proptest::prop_assert!(key.signed(&right, &body));
+            proptest::prop_assert!(garbage == right || !key.signed(&garbage, &body));
+            let mut changed = right.clone();
+            changed[place] ^= 1 << bit;
+            proptest::prop_assert!(!key.signed(&changed, &body));
+            let longer = [&body[..], b"x"].concat();
+            proptest::prop_assert!(!key.signed(&right, &longer));
+            proptest::prop_assert!(!key.signed(&right[..place], &body));
+        }
+    }
+
     #[test]
     fn the_published_vector_is_taken() {
         let key = WebhookKey::new(&SECRET.into());

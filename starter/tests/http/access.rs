@@ -18,33 +18,8 @@ const READING: [&str; 10] = [
 ];
 
 #[tokio::test]
-async fn every_route_of_the_api_needs_a_known_token() {
+async fn another_scheme_is_no_token() {
     let starter = starter().await;
-    let writing = [
-        "/workflows/start",
-        "/workflows/FL-1/transition",
-        "/approvals/x/decision",
-    ];
-    for path in READING {
-        for token in ["", "wrong-token-0123456"] {
-            let (status, _) = answer(starter.get(path, token)).await;
-            assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
-        }
-        let anonymous = starter.http.get(format!("{}{path}", starter.base));
-        assert_eq!(
-            answer(anonymous).await.0,
-            StatusCode::UNAUTHORIZED,
-            "{path}"
-        );
-    }
-    for path in writing {
-        let anonymous = starter.http.post(format!("{}{path}", starter.base));
-        assert_eq!(
-            answer(anonymous).await.0,
-            StatusCode::UNAUTHORIZED,
-            "{path}"
-        );
-    }
     let basic = starter
         .http
         .get(format!("{}/workflows", starter.base))

@@ -17,7 +17,10 @@ use sallyport_workflows::{
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{ADMIN, APPROVER, Starter, answer, event, message, open_gate, starter, starter_at};
+use crate::{
+    ADMIN, APPROVER, Starter, answer, event, message, open_gate, start as starter_from_at, starter,
+    starter_at,
+};
 
 async fn all_due(starter: &Starter) {
     sqlx::query("UPDATE inbox SET next_attempt_at = now()")
@@ -102,9 +105,10 @@ async fn a_ticket_is_started_once_however_often_it_is_told() {
         .deliver("d3", &event("ticket.updated", "ONCE-1"))
         .await;
     assert_eq!(starter.dispatch_all().await, 3);
+    // The edit is told to the workflow that runs.
     assert_eq!(
         statuses(&starter).await,
-        ["dispatched", "ignored", "ignored"]
+        ["dispatched", "ignored", "dispatched"]
     );
     let row = find(&starter.database, "ONCE-1").await.unwrap();
     assert_eq!(
@@ -171,7 +175,7 @@ async fn only_what_has_ended_is_begun_again() {
     starter.dispatch_all().await;
     assert_eq!(
         statuses(&starter).await,
-        ["dispatched", "ignored", "ignored", "dispatched"]
+        ["dispatched", "dispatched", "ignored", "dispatched"]
     );
     let second = find(&starter.database, "ticket:flux-lens:AGAIN-1:2")
         .await
@@ -183,6 +187,70 @@ async fn only_what_has_ended_is_begun_again() {
         message(&said).contains("ticket:flux-lens:AGAIN-1:2"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn an_edit_of_what_does_not_run_is_ignored() {
+    let starter = starter_at(&TemporalServer::shared().address).await;
+    starter
+        .deliver("d1", &event("ticket.updated", "EDIT-1"))
+        .await;
+    starter.dispatch_all().await;
+    // The ledger says that it runs, and Temporal does not know it.
+    let lost = TicketKey::first(FLUX_LENS, "EDIT-2");
+    enter(&starter, &lost, 1, State::Planning).await;
+    starter
+        .deliver("d2", &event("ticket.updated", "EDIT-2"))
+        .await;
+    starter
+        .deliver("d3", &event("ticket.reopened", "EDIT-2"))
+        .await;
+    for _ in 0..3 {
+        starter.dispatch_all().await;
+        all_due(&starter).await;
+    }
+    // A reopening is tried three times, then somebody must look.
+    assert_eq!(statuses(&starter).await, ["ignored", "ignored", "failed"]);
+}
+
+#[tokio::test]
+async fn several_dispatchers_start_each_ticket_once() {
+    let starter = starter_from_at(&TemporalServer::shared().address, |parts| {
+        parts.config.dispatchers = 8;
+    })
+    .await;
+    for delivery in 0..5 {
+        for ticket in 0..12 {
+            let mut body = event("ticket.created", &format!("MANY-{}", ticket + 1));
+            body["ticket"]["priority"] = json!(["high", "normal", "low"][ticket % 3]);
+            starter
+                .deliver(&format!("d{ticket}/{delivery}"), &body)
+                .await;
+        }
+    }
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn(sallyport_starter::dispatcher::run(
+        starter.state.clone(),
+        shutdown.clone(),
+    ));
+    let waiting = "SELECT count(*) FROM inbox WHERE status = 'pending'";
+    while sqlx::query_scalar::<_, i64>(waiting)
+        .fetch_one(starter.database.pool())
+        .await
+        .unwrap()
+        > 0
+    {
+        tokio::task::yield_now().await;
+    }
+    shutdown.cancel();
+    running.await.unwrap();
+    let (started, of_tickets): (i64, i64) = sqlx::query_as(
+        "SELECT count(*), count(DISTINCT ticket_id) FROM inbox WHERE status = 'dispatched'",
+    )
+    .fetch_one(starter.database.pool())
+    .await
+    .unwrap();
+    assert_eq!((started, of_tickets), (12, 12));
 }
 
 #[tokio::test]

@@ -3,9 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod authorization;
 mod commanding;
 mod dispatching;
+mod live;
+#[expect(dead_code, reason = "the macro makes a constant for each activity")]
+mod planner;
+mod problems;
+mod properties;
+mod races;
 mod reading;
+mod schemathesis;
+mod storm;
 mod webhook;
 #[expect(dead_code, reason = "the macro makes a constant for each activity")]
 mod worker;
@@ -17,12 +26,15 @@ use reqwest::{Client, RequestBuilder, StatusCode};
 use sallyport_ledger::{
     Database, Objects,
     approvals::{self, Opening},
-    config::{DatabaseConfig, DecisionsConfig, FluxLensConfig, ObjectsConfig, RepositoryConfig},
+    config::{
+        AuditConfig, DatabaseConfig, DecisionsConfig, FluxLensConfig, ObjectsConfig,
+        RepositoryConfig,
+    },
     notifications::Notice,
 };
 use sallyport_starter::{
     StarterConfig, StarterParts, StarterState, api::auth::Role, config::TokenConfig,
-    dispatcher::dispatch_next, server::router, temporal::Tickets,
+    dispatcher::dispatch_next, server::service, temporal::Tickets,
 };
 use sallyport_test_support::postgres::Postgres;
 use sallyport_workflows::{activities::OpenGateRequest, policy::InstallationPolicy};
@@ -35,6 +47,7 @@ const SECRET: &str = "It's a Secret to Everybody";
 const VIEWER: &str = "the-viewers-token";
 const APPROVER: &str = "the-approvers-token";
 const ADMIN: &str = "the-admins-token";
+const SEAL_KEY: &str = "1111111111111111111111111111111111111111111111111111111111111111";
 const DECISION_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// A starter that answers requests. Its dispatcher runs only where a test runs it.
@@ -49,27 +62,36 @@ struct Starter {
 
 /// A starter whose Temporal is down.
 async fn starter() -> Starter {
+    starter_from(|_| ()).await
+}
+
+/// The same, with other parts.
+async fn starter_from(change: impl FnOnce(&mut StarterParts)) -> Starter {
     let nobody = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = nobody.local_addr().unwrap();
     drop(nobody);
-    starter_at(&format!("http://{address}")).await
+    start(&format!("http://{address}"), change).await
 }
 
 async fn starter_at(temporal: &str) -> Starter {
+    start(temporal, |_| ()).await
+}
+
+async fn start(temporal: &str, change: impl FnOnce(&mut StarterParts)) -> Starter {
     let url = Postgres::shared().database().await.unwrap();
     let database = Database::connect(&DatabaseConfig::with_url(url))
         .await
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_owned();
-    let objects = Objects::open(&ObjectsConfig { path }).unwrap();
+    let objects = Objects::open(&ObjectsConfig::folder(path)).unwrap();
     let token = |person: &str, role, token: &str| TokenConfig {
         person: person.into(),
         role,
         token: Some(token.into()),
         token_file: None,
     };
-    let state = StarterState::new(StarterParts {
+    let mut parts = StarterParts {
         config: StarterConfig {
             tokens: vec![
                 token("viewer@example.com", Role::Viewer, VIEWER),
@@ -80,11 +102,8 @@ async fn starter_at(temporal: &str) -> Starter {
             ..StarterConfig::default()
         },
         flux_lens: FluxLensConfig {
-            base_url: "http://127.0.0.1:1".into(),
-            token: None,
-            token_file: None,
             webhook_secret: Some(SECRET.into()),
-            webhook_secret_file: None,
+            ..FluxLensConfig::at("http://127.0.0.1:1")
         },
         repositories: vec![RepositoryConfig {
             project: "DEMO".into(),
@@ -96,15 +115,20 @@ async fn starter_at(temporal: &str) -> Starter {
             key_file: None,
             accept_unproven: false,
         },
+        audit: AuditConfig {
+            key: Some(SEAL_KEY.into()),
+            ..AuditConfig::default()
+        },
         policy: InstallationPolicy::default(),
         database: database.clone(),
         objects: objects.clone(),
         tickets: Tickets::at(temporal.parse().unwrap(), "default"),
-    })
-    .unwrap();
+    };
+    change(&mut parts);
+    let state = StarterState::new(parts).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
-    let routes = router(state.clone());
+    let routes = service(state.clone());
     tokio::spawn(async move { axum::serve(listener, routes).await });
     Starter {
         state,
@@ -148,8 +172,10 @@ impl Starter {
         count
     }
 
-    /// Sends a webhook that must be taken.
+    /// Sends a webhook that must be taken. The delivery's id is signed with the body, as Flux Lens does.
     async fn deliver(&self, delivery: &str, body: &Value) -> Value {
+        let mut body = body.clone();
+        body["delivery_id"] = delivery.into();
         let (status, answer) = answer(self.webhook(delivery, &body.to_string())).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         answer
@@ -164,14 +190,19 @@ impl Starter {
     }
 }
 
+/// The answer's status and JSON. Whatever is no success must be a problem document.
 async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
     let response = request.send().await.unwrap();
-    (response.status(), response.json().await.unwrap())
+    let status = response.status();
+    if status.is_success() {
+        return (status, response.json().await.unwrap());
+    }
+    (status, problems::document(response).await)
 }
 
-/// The message of an answer that is no success.
+/// The sentence of an answer that is no success.
 fn message(answer: &Value) -> &str {
-    answer["error"]["message"].as_str().unwrap()
+    answer["detail"].as_str().unwrap()
 }
 
 fn signature(body: &[u8]) -> String {

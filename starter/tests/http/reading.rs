@@ -156,7 +156,7 @@ async fn texts_come_byte_for_byte_and_never_as_a_page() {
     for (path, what) in [("diff", "diff"), ("qa-report", "QA report")] {
         let (status, said) = answer(starter.get(&format!("/workflows/FL-1/{path}"), VIEWER)).await;
         assert_eq!(status, StatusCode::NOT_FOUND);
-        assert_eq!(said["error"]["code"], "not_there_yet");
+        assert_eq!(said["code"], "not_there_yet");
         assert!(
             message(&said).contains(&format!("has no {what} yet")),
             "{said}"
@@ -244,7 +244,7 @@ async fn a_gate_that_asks_again_shows_what_changed() {
     let path = format!("/approvals/{first}/changes");
     let (status, said) = answer(starter.get(&path, VIEWER)).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    assert_eq!(said["error"]["code"], "not_there_yet");
+    assert_eq!(said["code"], "not_there_yet");
 
     let request = OpenGateRequest {
         approval_id: ticket.child_id("approval", 2),
@@ -315,7 +315,7 @@ async fn a_decision_that_nobody_takes_is_not_taken_for_made() {
     let decision = json!({"id": Uuid::from_u128(1), "revision": "abcdef01", "decision": "APPROVE"});
     let (status, said) = answer(starter.post(&path, APPROVER, &decision)).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(said["error"]["code"], "nobody_answers");
+    assert_eq!(said["code"], "nobody_answers");
     let revise = json!({"id": Uuid::from_u128(1), "revision": "abcdef01", "decision": "REVISE"});
     let (status, said) = answer(starter.post(&path, APPROVER, &revise)).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -324,5 +324,5 @@ async fn a_decision_that_nobody_takes_is_not_taken_for_made() {
     let path = "/workflows/FL-1/transition";
     let (status, said) = answer(starter.post(path, APPROVER, &reopen)).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(said["error"]["code"], "nobody_answers");
+    assert_eq!(said["code"], "nobody_answers");
 }

@@ -23,7 +23,7 @@ use temporalio_common::error::ApplicationFailure;
 use temporalio_macros::activities;
 use temporalio_sdk::{
     Runtime, Worker, WorkerOptions,
-    activities::{ActivityContext, ActivityError},
+    activities::{ActivityContext, ActivityError, ActivityImplementer},
 };
 
 use crate::{DECISION_KEY, Starter, starter_at};
@@ -38,7 +38,7 @@ pub async fn starter_with_worker(ticket: &str) -> Starter {
     let (server, ledgers) = SERVER.get_or_init(|| {
         let server = TemporalServer::own().unwrap();
         let ledgers = Ledgers::default();
-        work(server.address.clone(), ledgers.clone());
+        work(&server.address, Steps(ledgers.clone()));
         (server, ledgers)
     });
     let starter = starter_at(&server.address).await;
@@ -47,8 +47,10 @@ pub async fn starter_with_worker(ticket: &str) -> Starter {
     starter
 }
 
-/// Starts the worker in a thread of its own, since workflow code is not `Send`, and waits until it is ready.
-fn work(address: String, ledgers: Ledgers) {
+/// Starts a worker with these activities in a thread of its own, since workflow code is not `Send`, and waits until it is
+/// ready.
+pub fn work(address: &str, activities: impl ActivityImplementer + Send + 'static) {
+    let address: Url = address.parse().unwrap();
     let (ready, is_ready) = mpsc::channel();
     std::thread::spawn(move || {
         let tokio = tokio::runtime::Builder::new_multi_thread()
@@ -56,14 +58,14 @@ fn work(address: String, ledgers: Ledgers) {
             .enable_all()
             .build();
         tokio.unwrap().block_on(async {
-            let options = ConnectionOptions::new(address.parse::<Url>().unwrap());
+            let options = ConnectionOptions::new(address);
             let connection = Connection::connect(options.identity("test").build()).await;
             let client = Client::new(connection.unwrap(), ClientOptions::new("default").build());
             let runtime = Runtime::from_current_tokio(Default::default()).unwrap();
             let options = WorkerOptions::new(TASK_QUEUE.to_owned())
                 .register_workflow::<TicketWorkflow>()
                 .unwrap()
-                .register_activities(Steps(ledgers))
+                .register_activities(activities)
                 .build();
             let mut worker = Worker::new(&runtime, client.unwrap(), options).unwrap();
             ready.send(()).unwrap();

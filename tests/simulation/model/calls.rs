@@ -13,6 +13,7 @@ use sallyport_workflows::{
     },
     command::CommandOutcome,
     gate::Gate,
+    policy::GatePolicy,
     revision::pull_request_revision,
     status::TicketStatus,
 };
@@ -21,7 +22,7 @@ use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use uuid::Uuid;
 
-use super::{Checked, Model, What, rules::person};
+use super::{Checked, Model, Stage, What, rules::person};
 use crate::events::value;
 
 /// Activities stay below this many bytes of input and output.
@@ -101,6 +102,7 @@ impl Model {
         let id = id.ok_or("it has no id")?;
         let is_new = !self.settled.contains_key(&id);
         let head = self.inbox.front_mut().ok_or("nothing is to be looked at")?;
+        head.is_begun = true;
         if std::mem::take(&mut head.is_typed) {
             if !is_new {
                 return Err(format!("the id {id} was used before"));
@@ -154,12 +156,13 @@ impl Model {
         same("the policy", &plan.pinned.effective, &self.policy)
     }
 
-    fn check_open_gate(&mut self, request: &OpenGateRequest) -> Checked {
+    /// What the gate of this state asks about.
+    fn question(&self) -> (Gate, Option<String>, &GatePolicy) {
         let head = self
             .pull_request
             .as_ref()
             .map(|request| request.head_commit.clone());
-        let (gate, revision, policy) = match self.state {
+        match self.state {
             State::AwaitingSpecApproval => {
                 let revision = self.spec.as_ref().map(|spec| spec.revision.clone());
                 (Gate::Spec, revision, &self.policy.spec_gate)
@@ -176,7 +179,19 @@ impl Model {
                 let revision = head.as_deref().map(pull_request_revision);
                 (Gate::Pr, revision, &self.policy.pr_gate)
             }
-        };
+        }
+    }
+
+    /// The gate that is being opened, and the revision that it will ask about.
+    pub(super) fn opening(&self) -> Option<(Gate, String)> {
+        let (gate, revision, _) = self.question();
+        (self.stage == Stage::Runs("open_gate"))
+            .then_some(gate)
+            .zip(revision)
+    }
+
+    fn check_open_gate(&mut self, request: &OpenGateRequest) -> Checked {
+        let (gate, revision, policy) = self.question();
         same("the gate", &request.gate, &gate)?;
         same("the revision", &Some(request.revision.clone()), &revision)?;
         same("the policy", &request.policy, policy)?;

@@ -296,11 +296,21 @@ impl Model {
         if self.is_telling {
             running.push("comment_on_ticket");
         }
-        if let Some(message) = self.inbox.front() {
+        if let Some(message) = self.inbox.front().filter(|message| !self.is_held(message)) {
             running.push(message.activity(self.is_recording));
         }
         running.sort_unstable();
         running
+    }
+
+    /// Whether a decision waits for its gate, which is being opened.
+    fn is_held(&self, message: &people::Message) -> bool {
+        match (&message.what, self.opening()) {
+            (What::Decision(decision), Some((gate, _))) => {
+                !message.is_begun && decision.gate == gate
+            }
+            _ => false,
+        }
     }
 
     /// When the timer that runs now must fire, if one must run.

@@ -24,6 +24,8 @@ pub struct Message {
     pub state: State,
     /// Why it could not count when it came: one of these.
     pub refused: Vec<Reason>,
+    /// Whether it is being looked at.
+    pub is_begun: bool,
 }
 
 /// What it is.
@@ -144,6 +146,7 @@ impl Model {
             at: self.now,
             state: self.state,
             refused,
+            is_begun: false,
         });
         Arrival::Taken
     }

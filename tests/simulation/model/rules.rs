@@ -152,6 +152,13 @@ impl Model {
         let mut reasons = Vec::new();
         let mut holds = |reason, holds: bool| reasons.extend(holds.then_some(reason));
         holds(Reason::Malformed, is_malformed);
+        let is_opening = self.opening().is_some_and(|(opening, asked)| {
+            opening == *gate && revision.len() >= 8 && asked.starts_with(&revision.to_lowercase())
+        });
+        if is_opening {
+            // Everything else is looked at when the gate is open.
+            return reasons;
+        }
         holds(Reason::Over, self.cancelled.is_some());
         let open = self.gate.as_ref().filter(|open| open.gate == *gate);
         let is_decided = self.is_decided || self.answer.is_some();

@@ -69,6 +69,7 @@ pub fn dies_with_us(program: impl AsRef<std::ffi::OsStr>) -> Command {
 pub fn signal(pid: u32, name: &str) -> anyhow::Result<()> {
     let status = Command::new("kill")
         .args(["-s", name, &pid.to_string()])
+        .stderr(Stdio::null())
         .status()
         .context("cannot run `kill`")?;
     if !status.success() {

@@ -102,6 +102,7 @@ struct Shared {
 struct Inner {
     world: World,
     webhook_url: Option<String>,
+    withholding: bool,
     faults: VecDeque<(Operation, Fault)>,
     requests: Vec<RecordedRequest>,
 }
@@ -153,6 +154,7 @@ impl FluxLens {
             inner: Mutex::new(Inner {
                 world,
                 webhook_url: options.webhook_url,
+                withholding: false,
                 faults: VecDeque::new(),
                 requests: Vec::new(),
             }),
@@ -229,6 +231,19 @@ impl FluxLens {
         })
     }
 
+    /// From now on webhooks of new events are never sent, or are again. The events are listed all the same.
+    pub fn withhold_deliveries(&self, withholding: bool) {
+        self.shared.lock().withholding = withholding;
+    }
+
+    /// Lists the events so far no more, as if they were older than is kept; cursors among them are gone.
+    ///
+    /// # Errors
+    /// If the state file can't be written.
+    pub fn forget_events(&self) -> anyhow::Result<()> {
+        self.shared.change(World::forget_deliveries)
+    }
+
     /// Makes the next `times` requests of a kind fail; switches add up, the first set is used first.
     pub fn fail_next(&self, operation: Operation, times: usize, fault: Fault) {
         let faults = std::iter::repeat_n((operation, fault), times);
@@ -293,7 +308,9 @@ impl FluxLens {
         let delivery = self
             .shared
             .change(|world| world.add_delivery(event, ticket_id, base_url))??;
-        self.deliver_in_background(delivery.clone());
+        if !self.shared.lock().withholding {
+            self.deliver_in_background(delivery.clone());
+        }
         Ok(delivery)
     }
 

@@ -62,6 +62,8 @@ pub struct InstallationOptions {
     pub output: Output,
     /// Further options of `sallyport dev`.
     pub more_options: Vec<String>,
+    /// The port through which Sallyport reaches the ticket system, if not its own: a proxy.
+    pub flux_lens_via: Option<u16>,
 }
 
 impl InstallationOptions {
@@ -193,6 +195,38 @@ impl Installation {
         Ok(stdout)
     }
 
+    /// A connection to the ledger as its owner, who may do what Sallyport itself may not.
+    ///
+    /// # Errors
+    /// If the configuration names no database, or it does not answer.
+    pub async fn ledger(&self) -> anyhow::Result<sqlx::PgConnection> {
+        let config = std::fs::read_to_string(self.data_dir().join("sallyport.toml"))?;
+        let url = config
+            .lines()
+            .find_map(|line| line.strip_prefix("url = \"postgres://"))
+            .map(|rest| format!("postgres://{}", rest.trim_end_matches('"')))
+            .context("the configuration names no database")?;
+        <sqlx::PgConnection as sqlx::Connection>::connect(&url)
+            .await
+            .context("cannot reach the ledger")
+    }
+
+    /// Runs SQL in the ledger as its owner, past all triggers; answers how many rows it changed.
+    ///
+    /// # Errors
+    /// If the database says so.
+    pub async fn change_ledger(&self, sql: &str) -> anyhow::Result<u64> {
+        let mut ledger = self.ledger().await?;
+        sqlx::raw_sql("SET session_replication_role = replica")
+            .execute(&mut ledger)
+            .await?;
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+            .execute(&mut ledger)
+            .await
+            .with_context(|| format!("`{sql}` failed"))?;
+        Ok(done.rows_affected())
+    }
+
     /// Ends one of the processes as a crash would, and waits until `sallyport dev` has another in its place.
     ///
     /// # Errors
@@ -282,9 +316,12 @@ fn configuration(
     model: Option<&ScriptedModel>,
 ) -> anyhow::Result<String> {
     let tools = TestTools::manifest()?;
+    let lens = match options.flux_lens_via {
+        Some(port) => format!("http://127.0.0.1:{port}"),
+        None => flux_lens.base_url().to_owned(),
+    };
     let mut text = format!(
-        "[tools]\nmanifest = {tools:?}\n\n[flux_lens]\nbase_url = \"{}\"\ntoken = \"flux-lens-token\"\nwebhook_secret = \"flux-lens-webhook-secret\"\n\n",
-        flux_lens.base_url()
+        "[tools]\nmanifest = {tools:?}\n\n[flux_lens]\nbase_url = \"{lens}\"\ntoken = \"flux-lens-token\"\nwebhook_secret = \"flux-lens-webhook-secret\"\n\n"
     );
     for (project, url) in &options.repositories {
         text.push_str(&format!(
@@ -309,17 +346,17 @@ fn configuration(
 
 fn start_dev(options: &InstallationOptions, config: &Path) -> anyhow::Result<Child> {
     let mut command = dies_with_us(sallyport_binary()?);
-    command.args([
-        "dev",
+    command.arg("dev");
+    for port in [
         "--starter-port",
-        "0",
         "--temporal-port",
-        "0",
         "--ui-port",
-        "0",
         "--postgres-port",
-        "0",
-    ]);
+    ] {
+        if !options.more_options.iter().any(|given| given == port) {
+            command.args([port, "0"]);
+        }
+    }
     command
         .arg("--data-dir")
         .arg(options.data_dir())
@@ -347,6 +384,6 @@ async fn until_ready(options: &InstallationOptions, dev: &mut Child) -> anyhow::
     ready.map_err(|status| anyhow::anyhow!("`sallyport dev` ended with {status}: {}", said()))
 }
 
-fn read_run(data_dir: &Path) -> Option<Run> {
+pub(crate) fn read_run(data_dir: &Path) -> Option<Run> {
     serde_json::from_str(&std::fs::read_to_string(data_dir.join("run.json")).ok()?).ok()
 }

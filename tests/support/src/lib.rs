@@ -5,6 +5,7 @@
 //! implementation, so that a mistake there can't hide here.
 
 pub mod api;
+pub mod chaos;
 pub mod child;
 pub mod demo_repository;
 pub mod demo_scenario;
@@ -12,6 +13,8 @@ pub mod flux_lens;
 pub mod full_story;
 pub mod installation;
 pub mod postgres;
+pub mod proxy;
+pub mod s3;
 pub mod scripted_model;
 pub mod temporal;
 pub mod tools;

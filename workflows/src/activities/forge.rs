@@ -19,15 +19,15 @@ use crate::{
 };
 
 /// `publish_branch`: a push, so five minutes.
-pub const PUBLISH_BRANCH: Timing = Timing::seconds(300).attempts(5);
+pub const PUBLISH_BRANCH: Timing = Timing::seconds(300).heartbeat(20).attempts(5);
 /// `open_pull_request`.
-pub const OPEN_PULL_REQUEST: Timing = Timing::seconds(60).attempts(5);
+pub const OPEN_PULL_REQUEST: Timing = Timing::seconds(60).heartbeat(20).attempts(5);
 /// `merge_pull_request`.
-pub const MERGE_PULL_REQUEST: Timing = Timing::seconds(120).attempts(5);
+pub const MERGE_PULL_REQUEST: Timing = Timing::seconds(120).heartbeat(20).attempts(5);
 /// `close_pull_request`.
-pub const CLOSE_PULL_REQUEST: Timing = Timing::seconds(60).attempts(5);
+pub const CLOSE_PULL_REQUEST: Timing = Timing::seconds(60).heartbeat(20).attempts(5);
 /// `reopen_pull_request`.
-pub const REOPEN_PULL_REQUEST: Timing = Timing::seconds(60).attempts(5);
+pub const REOPEN_PULL_REQUEST: Timing = Timing::seconds(60).heartbeat(20).attempts(5);
 
 /// What `publish_branch` needs. The branch is the idempotency key: it ends at the commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

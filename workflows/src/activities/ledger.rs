@@ -1,5 +1,5 @@
 //! Activities that put a ticket's life on record. They are tried until they succeed: what cannot be recorded must not
-//! go on.
+//! go on. Each is one transaction, so ten seconds are plenty, and a worker that dies in one holds its ticket up no longer.
 
 #![expect(
     missing_docs,
@@ -27,21 +27,21 @@ use crate::{
 };
 
 /// `record_transition`.
-pub const RECORD_TRANSITION: Timing = Timing::seconds(30).for_ever();
+pub const RECORD_TRANSITION: Timing = Timing::seconds(10).for_ever();
 /// `open_gate`.
-pub const OPEN_GATE: Timing = Timing::seconds(30).for_ever();
+pub const OPEN_GATE: Timing = Timing::seconds(10).for_ever();
 /// `admit_decision`.
-pub const ADMIT_DECISION: Timing = Timing::seconds(30).for_ever();
+pub const ADMIT_DECISION: Timing = Timing::seconds(10).for_ever();
 /// `admit_command`.
-pub const ADMIT_COMMAND: Timing = Timing::seconds(30).for_ever();
+pub const ADMIT_COMMAND: Timing = Timing::seconds(10).for_ever();
 /// `record_command`.
-pub const RECORD_COMMAND: Timing = Timing::seconds(30).for_ever();
+pub const RECORD_COMMAND: Timing = Timing::seconds(10).for_ever();
 /// `remind`: a reminder that cannot be written down must not keep a gate from closing, so five tries.
-pub const REMIND: Timing = Timing::seconds(30).attempts(5);
+pub const REMIND: Timing = Timing::seconds(10).attempts(5);
 /// `record_decision`.
-pub const RECORD_DECISION: Timing = Timing::seconds(30).for_ever();
+pub const RECORD_DECISION: Timing = Timing::seconds(10).for_ever();
 /// `close_gate`.
-pub const CLOSE_GATE: Timing = Timing::seconds(30).for_ever();
+pub const CLOSE_GATE: Timing = Timing::seconds(10).for_ever();
 
 /// One transition, with what the workflow's row in the ledger shall show from then on. The ticket and the sequence are
 /// the idempotency key: a second record of the same transition changes nothing.

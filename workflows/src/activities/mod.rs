@@ -6,6 +6,7 @@
 
 mod forge;
 mod ledger;
+mod maintenance;
 mod planning;
 mod tickets;
 mod timing;
@@ -13,6 +14,7 @@ mod workspace;
 
 pub use forge::*;
 pub use ledger::*;
+pub use maintenance::*;
 pub use planning::*;
 pub use tickets::*;
 pub use timing::Timing;
@@ -41,7 +43,7 @@ impl std::fmt::Display for StepKey {
 /// The declarations as types, for `#[activity(definition = ...)]`.
 pub mod definitions {
     pub use super::{
-        forge::definitions::*, ledger::definitions::*, planning::definitions::*,
-        tickets::definitions::*, workspace::definitions::*,
+        forge::definitions::*, ledger::definitions::*, maintenance::definitions::*,
+        planning::definitions::*, tickets::definitions::*, workspace::definitions::*,
     };
 }

@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// `load_policy`: fetches the repository, so five minutes.
-pub const LOAD_POLICY: Timing = Timing::seconds(300);
+pub const LOAD_POLICY: Timing = Timing::seconds(300).heartbeat(20);
 /// `check_base`: fetches the repository, so five minutes.
-pub const CHECK_BASE: Timing = Timing::seconds(300);
+pub const CHECK_BASE: Timing = Timing::seconds(300).heartbeat(20);
 /// `plan`: a model's answer may take minutes; heartbeats tell that it is still coming.
 pub const PLAN: Timing = Timing::seconds(15 * 60).heartbeat(30);
 

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use temporalio_macros::activity_definitions;
 use temporalio_sdk::activities::ActivityError;
+use utoipa::ToSchema;
 
 use super::{PinnedPolicy, StepKey, Timing};
 use crate::{
@@ -32,7 +33,7 @@ pub const RUN_AGENT: Timing = Timing::seconds(4 * 60 * 60 + 600)
 /// times, on the commit, on its base, and on the base with the commit's tests. A dead worker shows by its missing heartbeat.
 pub const RUN_QA: Timing = Timing::seconds(11 * 60 * 60).heartbeat(20).attempts(10);
 /// `remove_workspace`: cleanup is tried until it is done.
-pub const REMOVE_WORKSPACE: Timing = Timing::seconds(300).for_ever();
+pub const REMOVE_WORKSPACE: Timing = Timing::seconds(300).heartbeat(20).for_ever();
 
 /// A place on a host for one ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,7 +194,7 @@ pub struct RunQa {
 }
 
 /// One QA gate's result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GateResult {
     /// The gate's name, cut to [`GateResult::LONGEST_NAME`] bytes.
     pub name: String,

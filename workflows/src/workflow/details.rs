@@ -23,6 +23,17 @@ pub(super) fn markdown(status: &TicketStatus) -> String {
     } else if let Some(deadline) = status.deadline {
         other_wait(&mut text, status, deadline);
     }
+    if let Some(edits) = &status.edits {
+        let _ = writeln!(
+            text,
+            "- **The ticket was edited** after it was read, last on {}{}",
+            time(edits.at),
+            match &edits.title {
+                Some(title) => format!("; its title is now: {}", plain(title)),
+                None => String::new(),
+            }
+        );
+    }
     if let Some(failure) = &status.failure {
         let _ = writeln!(
             text,

@@ -14,12 +14,26 @@ use crate::{
 
 /// Reads the ticket.
 pub(super) async fn take_in(ctx: &Ctx) -> Step<Move> {
+    read(ctx).await?;
+    Ok(Move::on(State::Planning))
+}
+
+/// Reads the ticket as it is now.
+pub(super) async fn read(ctx: &Ctx) -> Step<()> {
+    let known = ctx.state(|ticket| ticket.status.edits.clone());
     let key = ctx.state(|ticket| ticket.key());
     let what = format!("read {}", key.ticket_id);
     let fetch = TicketActivities::fetch_ticket;
     let summary = call(ctx, fetch, key, FETCH_TICKET, &what).await?;
-    ctx.state_mut(|ticket| ticket.status.summary = Some(summary));
-    Ok(Move::on(State::Planning))
+    ctx.state_mut(|ticket| {
+        let status = &mut ticket.status;
+        status.summary = Some(summary);
+        // An edit that was told of while it was read may not be in what was read.
+        if status.edits == known {
+            status.edits = None;
+        }
+    });
+    Ok(())
 }
 
 /// Sets the ticket's status where a wrong one would only be untidy: a failure becomes a note.

@@ -22,6 +22,7 @@
 //! | `waiting.rs` | how any wait for people ends: by an answer, a reminder, its deadline |
 //! | `reception.rs` | how decisions and commands come in and what becomes of them |
 //! | `decision_rules.rs`, `command_rules.rs` | which of them can count, and how |
+//! | `news.rs` | what the ticket system tells of the ticket meanwhile |
 //! | `transition.rs` | the only way from one state to another |
 //! | `memory.rs` | what is kept beside the status, also when the workflow continues as new |
 //! | `step.rs` | how an activity is called |
@@ -40,6 +41,7 @@ mod ending;
 mod execution;
 mod intake;
 mod memory;
+mod news;
 mod parked;
 mod planning;
 mod pr_gate;
@@ -191,6 +193,13 @@ impl TicketWorkflow {
     #[update(name = "command")]
     pub async fn command(ctx: &mut WorkflowContext<Self>, command: Command) -> CommandOutcome {
         reception::receive_command(ctx, command).await
+    }
+
+    /// What the ticket system tells of the ticket meanwhile. It is shown, and plans nothing anew by itself.
+    #[signal(name = "ticket_event")]
+    pub fn ticket_event(&mut self, ctx: &mut SyncWorkflowContext<Self>, payload: RawValue) {
+        self.receive_news(&payload);
+        ctx.set_current_details(details::markdown(&self.shown()));
     }
 
     /// How the ticket stands.

@@ -17,6 +17,9 @@ use crate::{
 
 /// Pins base commit and policy and has the planner write a SPEC, in the light of what was asked to be revised.
 pub(super) async fn plan(ctx: &Ctx) -> Step<Move> {
+    if ctx.state(|ticket| ticket.status.edits.is_some()) {
+        intake::read(ctx).await?;
+    }
     let summary = summary(ctx)?;
     announce(ctx).await;
     ctx.state_mut(|ticket| {

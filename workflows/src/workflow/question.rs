@@ -95,7 +95,11 @@ pub(super) async fn open(ctx: &Ctx, question: Question<'_>) -> Step<(OpenGate, b
     // Whole: a gate that is on record is closed on record, also when the ticket is cancelled in this moment.
     let options = OPEN_GATE.options(format!("open gate {}", question.gate));
     let open = LedgerActivities::open_gate;
-    let gate = call_whole(ctx, open, request, options).await?;
+    let opening = (question.gate, question.revision.to_owned());
+    ctx.state_mut(|ticket| ticket.reception.opening = Some(opening));
+    let opened = call_whole(ctx, open, request, options).await;
+    ctx.state_mut(|ticket| ticket.reception.opening = None);
+    let gate = opened?;
     ctx.state_mut(|ticket| {
         ticket.memory.approvers.clear();
         ticket.memory.reminded = 0;

@@ -17,6 +17,7 @@ use crate::{
     },
     command::{Action, Command, CommandOutcome},
     decision::{Decision, DecisionOutcome, Verdict},
+    gate::Gate,
     text::shorten,
 };
 
@@ -31,6 +32,9 @@ pub(super) struct Reception {
     pub(super) received: u64,
     /// How many of them are settled.
     pub(super) settled: u64,
+    /// The gate that is being opened, and the revision that it will ask about. People may know of it a moment before the
+    /// ticket does; what they decide then waits until it is open.
+    pub(super) opening: Option<(Gate, String)>,
     /// The present wait's time is up: what comes now is too late.
     pub(super) time_is_up: bool,
     /// The open gate is decided, and the decision is being put on record.
@@ -50,6 +54,17 @@ impl Reception {
     /// Whether something that counted waits for the ticket's stage.
     pub(super) fn awaits_stage(&self) -> bool {
         self.answer.is_some() || self.accepted.is_some()
+    }
+
+    /// Whether the next of what was taken in can be looked at now.
+    fn has_next(&self) -> bool {
+        self.inbox.front().is_some_and(|received| {
+            let waits = match (&received.message, &self.opening) {
+                (Message::Decision(decision), Some((gate, _))) => decision.gate == *gate,
+                _ => false,
+            };
+            !waits
+        })
     }
 
     /// Takes something in.
@@ -117,7 +132,7 @@ pub(super) enum Accepted {
 /// Looks at whatever people send, for as long as the ticket lives.
 pub(super) async fn serve(ctx: &Ctx) -> Infallible {
     loop {
-        waiting::surely(ctx, |ticket| !ticket.reception.inbox.is_empty()).await;
+        waiting::surely(ctx, |ticket| ticket.reception.has_next()).await;
         settle_next(ctx).await;
     }
 }

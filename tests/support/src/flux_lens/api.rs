@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{MatchedPath, Path, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{MatchedPath, Path, Query, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -22,11 +23,15 @@ use super::world::Refusal;
 const BODY_LIMIT: usize = 1024 * 1024;
 /// The longest comment, in characters (contract).
 const COMMENT_LIMIT: usize = 65_536;
+/// The most events of one answer, and how many there are where nobody says (contract).
+const EVENTS_LIMIT: usize = 500;
+const EVENTS_DEFAULT: usize = 100;
 /// The longest idempotency key (contract).
 const KEY_LIMIT: usize = 255;
 
 const TICKET: &str = "/fluxlens/ticket/{id}";
 const COMMENT: &str = "/fluxlens/ticket/{id}/comment";
+const EVENTS: &str = "/fluxlens/events";
 const STATUS: &str = "/fluxlens/ticket/{id}/status";
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
@@ -34,6 +39,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route(TICKET, get(get_ticket))
         .route(COMMENT, post(add_comment))
         .route(STATUS, patch(set_status))
+        .route(EVENTS, get(list_events))
         .route_layer(from_fn_with_state(shared.clone(), at_the_door))
         .route("/tickets/{id}", get(page))
         .with_state(shared)
@@ -101,6 +107,7 @@ fn operation(pattern: Option<&str>, method: &Method) -> Option<Operation> {
         (TICKET, "GET") => Some(Operation::GetTicket),
         (COMMENT, "POST") => Some(Operation::AddComment),
         (STATUS, "PATCH") => Some(Operation::SetStatus),
+        (EVENTS, "GET") => Some(Operation::ListEvents),
         _ => None,
     }
 }
@@ -200,6 +207,41 @@ async fn set_status(
         Ok(Err(why)) => refusal(&id, &why),
         Err(error) => problem(500, "Server error", &format!("{error:#}")),
     }
+}
+
+#[derive(Deserialize)]
+struct EventsQuery {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+async fn list_events(
+    State(shared): State<Arc<Shared>>,
+    query: Result<Query<EventsQuery>, QueryRejection>,
+) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(error) => return bad_request(&error.body_text()),
+    };
+    let limit = query.limit.unwrap_or(EVENTS_DEFAULT);
+    if !(1..=EVENTS_LIMIT).contains(&limit) {
+        return bad_request("limit: 1 to 500");
+    }
+    let inner = shared.lock();
+    let Some((page, next)) = inner.world.deliveries_after(query.after.as_deref(), limit) else {
+        return problem(
+            410,
+            "Gone",
+            "this place in the list of events is unknown or too old; begin again without `after`",
+        );
+    };
+    let events: Vec<_> = page
+        .iter()
+        .map(|delivery| {
+            json!({ "delivery_id": delivery.id, "event": delivery.event, "body": delivery.body })
+        })
+        .collect();
+    axum::Json(json!({ "events": events, "next": next })).into_response()
 }
 
 /// The ticket's page for people: plain text, outside the contract.

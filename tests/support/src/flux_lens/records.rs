@@ -13,6 +13,8 @@ pub enum Operation {
     AddComment,
     /// `PATCH /fluxlens/ticket/{id}/status`
     SetStatus,
+    /// `GET /fluxlens/events`
+    ListEvents,
 }
 
 /// A request that arrived at the API, with what was answered.

@@ -18,6 +18,9 @@ pub(super) struct World {
     tickets: BTreeMap<String, TicketRecord>,
     comment_count: u64,
     deliveries: Vec<Delivery>,
+    /// How many of the deliveries are too old to be listed.
+    #[serde(default)]
+    forgotten: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -228,6 +231,27 @@ impl World {
     /// All deliveries, oldest first.
     pub(super) fn deliveries(&self) -> &[Delivery] {
         &self.deliveries
+    }
+
+    /// At most `limit` deliveries after a place in their list, and the place after them. Nothing for a place that the
+    /// list does not have (any more).
+    pub(super) fn deliveries_after(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Option<(&[Delivery], String)> {
+        let start = match cursor {
+            None => self.forgotten,
+            Some(cursor) => cursor.strip_prefix("after-")?.parse().ok()?,
+        };
+        let end = start.saturating_add(limit).min(self.deliveries.len());
+        let page = self.deliveries.get(start..end)?;
+        (start >= self.forgotten).then(|| (page, format!("after-{end}")))
+    }
+
+    /// Lists the deliveries so far no more, as if they were older than is kept.
+    pub(super) fn forget_deliveries(&mut self) {
+        self.forgotten = self.deliveries.len();
     }
 
     /// Writes down how a try to deliver went.

@@ -27,6 +27,7 @@ pub fn a_ticket() -> NewTicket {
 struct Case {
     operation: &'static str,
     ticket: &'static str,
+    query: &'static str,
     token: &'static str,
     key: Option<&'static str>,
     body: Option<Value>,
@@ -37,6 +38,7 @@ fn case(operation: &'static str, status: u16) -> Case {
     Case {
         operation,
         ticket: "FL-1",
+        query: "",
         token: TOKEN,
         key: (operation == "addComment").then_some("key-1"),
         body: match operation {
@@ -60,6 +62,8 @@ async fn every_declared_answer_is_given_as_declared() {
         (Operation::AddComment, Fault::status(503)),
         (Operation::SetStatus, Fault::rate_limit(1)),
         (Operation::SetStatus, Fault::status(502)),
+        (Operation::ListEvents, Fault::rate_limit(2)),
+        (Operation::ListEvents, Fault::status(504)),
     ] {
         lens.fail_next(operation, 1, fault);
     }
@@ -70,6 +74,10 @@ async fn every_declared_answer_is_given_as_declared() {
     let set = |status: &str, answer| Case {
         body: Some(json!({ "status": status })),
         ..case("setStatus", answer)
+    };
+    let list = |query, status| Case {
+        query,
+        ..case("listEvents", status)
     };
     let cases = [
         case("getTicket", 429),
@@ -128,6 +136,19 @@ async fn every_declared_answer_is_given_as_declared() {
         set("Done", 200),
         set("Done", 200),
         set("Rejected", 409),
+        list("", 429),
+        list("", 504),
+        list("", 200),
+        list("?after=after-1&limit=500", 200),
+        list("?limit=0", 400),
+        list("?limit=501", 400),
+        list("?limit=x", 400),
+        list("?after=after-2", 410),
+        list("?after=unheard-of", 410),
+        Case {
+            token: "wrong",
+            ..case("listEvents", 401)
+        },
     ];
     let mut seen = BTreeSet::new();
     for case in cases {
@@ -160,7 +181,8 @@ async fn every_declared_answer_is_given_as_declared() {
 /// Makes the request, holds the answer against the contract, and returns the declared status.
 async fn play(contract: &Contract, lens: &FluxLens, case: &Case) -> String {
     let (method, path) = contract.request_line(case.operation, case.ticket);
-    let mut request = reqwest::Client::new().request(method, format!("{}{path}", lens.base_url()));
+    let mut request =
+        reqwest::Client::new().request(method, format!("{}{path}{}", lens.base_url(), case.query));
     if !case.token.is_empty() {
         request = request.bearer_auth(case.token);
     }

@@ -159,3 +159,44 @@ async fn a_restart_goes_on_with_the_ids_and_with_what_was_not_taken() {
     assert_eq!(after.ticket(&id).unwrap().title, "It is broken");
     assert_eq!(after.create_ticket(a_ticket()).unwrap(), "FL-2");
 }
+
+#[tokio::test]
+async fn what_was_sent_or_withheld_is_listed_with_the_same_id_and_body() {
+    let receiver = Receiver::start(&[]).await;
+    let lens = FluxLens::start(options()).unwrap();
+    lens.set_webhook_url(&receiver.url);
+    lens.create_ticket(a_ticket()).unwrap();
+    let sent = receiver.wait_for(1).await;
+    lens.withhold_deliveries(true);
+    lens.create_ticket(a_ticket()).unwrap();
+    lens.withhold_deliveries(false);
+    lens.ping().unwrap();
+    receiver.wait_for(2).await;
+
+    let first = events(&lens, "?limit=2").await;
+    let listed = first["events"].as_array().unwrap();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed[0]["delivery_id"], delivery_id(&sent[0]));
+    assert_eq!(
+        listed[0]["body"].as_str().unwrap().as_bytes(),
+        &sent[0].1[..]
+    );
+    assert!(listed[1]["body"].as_str().unwrap().contains("FL-2"));
+    let after = format!("?after={}", first["next"].as_str().unwrap());
+    let second = events(&lens, &after).await;
+    assert_eq!(second["events"][0]["event"], "ping");
+    let last = format!("?after={}", second["next"].as_str().unwrap());
+    assert_eq!(events(&lens, &last).await["events"], Value::Array(vec![]));
+
+    lens.forget_events().unwrap();
+    assert_eq!(events(&lens, &after).await["status"], 410);
+    assert_eq!(events(&lens, &last).await["events"], Value::Array(vec![]));
+    assert_eq!(events(&lens, "").await["events"], Value::Array(vec![]));
+    assert_eq!(receiver.wait_for(2).await.len(), 2);
+}
+
+async fn events(lens: &FluxLens, query: &str) -> Value {
+    let url = format!("{}/fluxlens/events{query}", lens.base_url());
+    let request = reqwest::Client::new().get(url).bearer_auth("token");
+    request.send().await.unwrap().json().await.unwrap()
+}

@@ -158,6 +158,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         more_config: String::new(),
         output: Output::Inherit,
         more_options: Vec::new(),
+        flux_lens_via: None,
     })
     .await?;
 
