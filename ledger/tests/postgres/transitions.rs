@@ -158,7 +158,7 @@ async fn failure_retries_and_an_unapproved_merge_are_shown() {
     assert_eq!((row.retries, row.unapproved), (1, true));
 }
 
-fn spec(revision: &str, text: &str) -> SpecRef {
+pub fn spec(revision: &str, text: &str) -> SpecRef {
     SpecRef {
         revision: revision.repeat(64),
         text: ObjectRef::of(text.as_bytes()),
