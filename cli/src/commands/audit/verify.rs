@@ -8,6 +8,7 @@ use sallyport_ledger::{
     Database, Objects,
     audit::{
         bundle::Bundle,
+        entry::Entry,
         history::HistoryFacts,
         key::PublicKey,
         read::{self, Audited, WorkflowChecked},
@@ -171,33 +172,18 @@ impl Checker {
                 .with_context(|| format!("cannot check {}", audited.workflow_id))?;
         report.workflows += 1;
         report.entries += entries.len() as u64;
-        match before {
-            History::NotAsked => {}
-            // An event asked for the workflow, and Temporal has not started it yet.
-            History::None if entries.is_empty() => {}
-            History::None => found.push(Fault::NoHistory),
-            History::Unreadable(problem) => found.push(Fault::ExportUnreadable(problem)),
-            History::Facts { facts, live } => {
-                report.histories += u64::from(live);
-                report.exported_histories += u64::from(!live);
-                let mut faults = facts.compare(&entries);
-                // Put on record since the history was read?
-                if faults
-                    .iter()
-                    .any(|fault| matches!(fault, Fault::NotInTheHistory(..)))
-                    && let History::Facts { facts, .. } = self.history(audited).await?
-                {
-                    faults.retain(|fault| !matches!(fault, Fault::NotInTheHistory(..)));
-                    let later = facts.compare(&entries);
-                    faults.extend(
-                        later
-                            .into_iter()
-                            .filter(|fault| matches!(fault, Fault::NotInTheHistory(..))),
-                    );
-                }
-                found.extend(faults);
-            }
+        if let History::Facts { live, .. } = before {
+            report.histories += u64::from(live);
+            report.exported_histories += u64::from(!live);
         }
+        let mut faults = before.faults(&entries);
+        // Put on record since the history was read?
+        if faults.iter().any(may_pass) {
+            faults.retain(|fault| !may_pass(fault));
+            let later = self.history(audited).await?.faults(&entries);
+            faults.extend(later.into_iter().filter(may_pass));
+        }
+        found.extend(faults);
         for fault in found {
             report.findings.push(Finding {
                 subject: audited.workflow_id.clone(),
@@ -266,6 +252,28 @@ enum History {
         /// Whether Temporal still has a run of it.
         live: bool,
     },
+}
+
+impl History {
+    /// What it and the log have to say of each other.
+    fn faults(&self, entries: &[Entry]) -> Vec<Fault> {
+        match self {
+            Self::NotAsked => Vec::new(),
+            // An event asked for the workflow, and Temporal has not started it yet.
+            Self::None if entries.is_empty() => Vec::new(),
+            Self::None => vec![Fault::NoHistory],
+            Self::Unreadable(problem) => vec![Fault::ExportUnreadable(problem.clone())],
+            Self::Facts { facts, .. } => facts.compare(entries),
+        }
+    }
+}
+
+/// Whether a history that is read after the log may say otherwise.
+fn may_pass(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::NoHistory | Fault::NotInTheHistory(..) | Fault::ExportUnreadable(_)
+    )
 }
 
 fn show(report: &Report, json: bool) -> Result<(), Problem> {
