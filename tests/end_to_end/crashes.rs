@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use sallyport_test_support::{
-    demo_scenario::demo_scenario, flux_lens::Status, scripted_model::Scenario,
+    demo_scenario::{STATES, demo_scenario},
+    flux_lens::Status,
+    scripted_model::Scenario,
 };
 
-use crate::fixture::{STORY, git, origin, start_in_private_folder, states, tests_pass, ticket};
+use crate::fixture::{git, origin, start_in_private_folder, states, tests_pass, ticket};
 
 /// The demo's scenario, holding the agent's third answer until the test lets go.
 fn held() -> Scenario {
@@ -39,7 +41,7 @@ async fn a_worker_killed_while_pi_runs_loses_nothing() {
     let gate = sallyport.api.until_gate(&id, "PR").await.unwrap();
     sallyport.api.decide(&gate, "APPROVE", None).await.unwrap();
     let view = sallyport.api.until_state(&id, "COMPLETED").await.unwrap();
-    assert_eq!(states(&sallyport.api, &id).await, STORY);
+    assert_eq!(states(&sallyport.api, &id).await, STATES);
     let main = origin(sallyport.folder(), "demo");
     assert!(tests_pass(&main));
     let branches = git(&[

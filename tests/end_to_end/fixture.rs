@@ -306,20 +306,6 @@ pub async fn states(api: &Api, id: &str) -> Vec<String> {
         .collect()
 }
 
-/// The happy path's states.
-pub const STORY: [&str; 10] = [
-    "PENDING",
-    "PLANNING",
-    "AWAITING_SPEC_APPROVAL",
-    "SPEC_APPROVED",
-    "EXECUTING",
-    "QA_RUNNING",
-    "PR_CREATED",
-    "AWAITING_PR_APPROVAL",
-    "MERGED",
-    "COMPLETED",
-];
-
 /// How long a busy machine may take.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -1,9 +1,9 @@
 //! A ticket becomes a merged pull request.
 
-use sallyport_test_support::flux_lens::Status;
+use sallyport_test_support::{demo_scenario::STATES, flux_lens::Status};
 use serde_json::json;
 
-use crate::fixture::{STORY, git, origin, shared, states, temporal, tests_pass, ticket};
+use crate::fixture::{git, origin, shared, states, temporal, tests_pass, ticket};
 
 #[tokio::test]
 async fn a_ticket_becomes_a_merged_pull_request() {
@@ -37,7 +37,7 @@ async fn a_ticket_becomes_a_merged_pull_request() {
     sallyport.run_sallyport(&["approve", &id, "--yes"]).unwrap();
     let view = sallyport.api.until_state(&id, "COMPLETED").await.unwrap();
 
-    assert_eq!(states(&sallyport.api, &id).await, STORY);
+    assert_eq!(states(&sallyport.api, &id).await, STATES);
     assert!(tests_pass(&main), "the fix is on main");
     assert_eq!(sallyport.flux_lens.status(&id), Some(Status::Done));
     let comments = sallyport.flux_lens.comments(&id);

@@ -7,16 +7,14 @@ use std::{
 };
 
 use sallyport_test_support::{
-    demo_scenario::{demo_scenario, demo_ticket},
+    demo_scenario::{STATES, demo_scenario, demo_ticket},
     flux_lens::{NewTicket, Status},
     installation::Installation,
     tools::TestTools,
 };
 use serde_json::Value;
 
-use crate::fixture::{
-    STORY, git, origin, scratch, sealed, start_here, states, temporal, tests_pass,
-};
+use crate::fixture::{git, origin, scratch, sealed, start_here, states, temporal, tests_pass};
 
 /// The demo's ticket in a project of its own.
 fn demo_in(project: &str) -> NewTicket {
@@ -158,7 +156,7 @@ async fn tickets_go_on_from_a_backup_of_ledger_and_objects() {
     }
 
     for (id, project) in all.iter().zip(["demo", "signal", "moved"]) {
-        assert_eq!(states(&sallyport.api, id).await, STORY, "{id}");
+        assert_eq!(states(&sallyport.api, id).await, STATES, "{id}");
         assert_eq!(sallyport.flux_lens.status(id), Some(Status::Done));
         assert_eq!(sallyport.flux_lens.comments(id).len(), 4, "{id}");
         let view = sallyport.api.ticket(id).await.unwrap();
@@ -234,7 +232,7 @@ async fn a_ticket_that_the_ledger_lost_sight_of_is_begun_again_by_a_reset() {
     let gate = sallyport.api.until_gate(&id, "PR").await.unwrap();
     sallyport.api.decide(&gate, "APPROVE", None).await.unwrap();
     let view = sallyport.api.until_state(&id, "COMPLETED").await.unwrap();
-    assert_eq!(states(&sallyport.api, &id).await, STORY);
+    assert_eq!(states(&sallyport.api, &id).await, STATES);
     assert_eq!(view["workflow"]["pull_request"]["number"], 1, "{view:#}");
     assert_eq!(view["decisions"].as_array().map(Vec::len), Some(2));
     assert_eq!(sallyport.flux_lens.comments(&id).len(), 4);

@@ -29,7 +29,10 @@ use temporalio_common::error::ApplicationFailure;
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
-use crate::{DECISION_KEY, Starter, event, starter_at, worker::work};
+use crate::{
+    DECISION_KEY, Starter, event, starter_at,
+    worker::{admitted, work},
+};
 
 /// How long a busy machine may take.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -217,13 +220,7 @@ impl Planner {
         _ctx: ActivityContext,
         input: AdmitCommand,
     ) -> Result<Admission, ActivityError> {
-        let key = DecisionKey::new(&DECISION_KEY.into()).unwrap();
-        let proof = key.check_command(&input.command, &input.ticket.workflow_id());
-        Ok(Admission {
-            proven: proof == Proof::Valid,
-            refused: None,
-            comments: None,
-        })
+        Ok(admitted(&input))
     }
 
     #[activity(definition = definitions::RecordCommand)]

@@ -26,6 +26,20 @@ const NEW_TEST: &str = r#"test("tells milliseconds from minutes", () => {
 
 "#;
 
+/// The states that it goes through, straight to its merge.
+pub const STATES: [&str; 10] = [
+    "PENDING",
+    "PLANNING",
+    "AWAITING_SPEC_APPROVAL",
+    "SPEC_APPROVED",
+    "EXECUTING",
+    "QA_RUNNING",
+    "PR_CREATED",
+    "AWAITING_PR_APPROVAL",
+    "MERGED",
+    "COMPLETED",
+];
+
 /// The bug as a user reports it.
 #[must_use]
 pub fn demo_ticket() -> NewTicket {

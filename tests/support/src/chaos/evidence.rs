@@ -9,21 +9,7 @@ use super::{
     boundaries::Reached,
     plan::{STORY, boundaries},
 };
-use crate::{flux_lens::Status, installation::Installation};
-
-/// The states of a ticket that goes straight to its merge.
-const STATES: [&str; 10] = [
-    "PENDING",
-    "PLANNING",
-    "AWAITING_SPEC_APPROVAL",
-    "SPEC_APPROVED",
-    "EXECUTING",
-    "QA_RUNNING",
-    "PR_CREATED",
-    "AWAITING_PR_APPROVAL",
-    "MERGED",
-    "COMPLETED",
-];
+use crate::{demo_scenario::STATES, flux_lens::Status, installation::Installation};
 
 /// How many comments such a ticket gets: started, SPEC, pull request, merged.
 const COMMENTS: usize = 4;
