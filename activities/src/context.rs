@@ -21,6 +21,7 @@ use crate::{
     failure::StepError,
     forge::Forges,
     gateway::{Gateway, GatewayError},
+    leaks::LeakCheck,
     mirror::Mirrors,
     planning::model::{GenaiPlanner, ModelError, Planner},
     sandbox::{Sandbox, SandboxError},
@@ -56,6 +57,8 @@ pub struct Parts {
     pub decision_key: DecisionKey,
     /// Who makes commits.
     pub author: Signature,
+    /// What is looked for before anything is pushed.
+    pub leaks: LeakCheck,
 }
 
 /// The parts do not fit together.
@@ -118,6 +121,8 @@ pub struct Context {
     pub data_dir: PathBuf,
     /// Who makes commits.
     pub author: Signature,
+    /// What is looked for before anything is pushed.
+    pub leaks: LeakCheck,
     base_branches: BTreeMap<String, String>,
 }
 
@@ -153,6 +158,7 @@ impl Context {
             host_id: parts.host_id,
             workspace_locks: WorkspaceLocks::default(),
             author: parts.author,
+            leaks: parts.leaks,
             data_dir,
             base_branches,
         })

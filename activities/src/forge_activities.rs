@@ -72,6 +72,15 @@ impl ForgeSteps {
             );
             return Err(StepError::fatal(kind::OUT_OF_SCOPE, message));
         }
+        let leaks = self.context.leaks.examine(git, base, commit).await?;
+        if let Some(first) = leaks.first() {
+            let message = format!(
+                "{commit} or a commit before it holds {} that must not be pushed, such as {}; nothing was pushed",
+                count(leaks.len() as u64, "thing"),
+                shorten(&first.to_string(), 200)
+            );
+            return Err(StepError::fatal(kind::LEAK, message));
+        }
         let branch = input.ticket.branch();
         self.forge(&input.repository_url)?
             .publish(&mirror, &branch, commit)

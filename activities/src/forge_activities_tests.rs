@@ -7,24 +7,21 @@ use sallyport_workflows::{
 };
 
 use super::*;
-use crate::testing::{House, spec_for};
+use crate::testing::{House, OWN_SECRET, spec_for};
 
 /// A commit on the origin's `main` with `files`, and `main` put back: as if the agent had made it.
 async fn commit_of(house: &House, files: &[(&str, &str)]) -> String {
     let base = house.origin.head("main").await;
     let commit = house.origin.commit(files).await;
-    let git = house.origin.git();
-    git.run("update-ref")
-        .arguments(["refs/heads/work", &commit])
-        .done()
-        .await
-        .unwrap();
-    git.run("update-ref")
-        .arguments(["refs/heads/main", &base])
-        .done()
-        .await
-        .unwrap();
+    house.origin.set("work", &commit).await;
+    house.origin.set("main", &base).await;
     commit
+}
+
+/// The ticket's branch, if it was pushed.
+async fn published(house: &House) -> Option<String> {
+    let git = house.origin.git();
+    git.commit("refs/heads/sallyport/FL-1").await.unwrap()
 }
 
 /// What is told about `commit`.
@@ -78,15 +75,25 @@ async fn what_is_not_in_the_spec_is_never_pushed() {
             && error.message().contains("src/b.js"),
         "{error:?}"
     );
-    assert_eq!(
-        house
-            .origin
-            .git()
-            .commit("refs/heads/sallyport/FL-1")
-            .await
-            .unwrap(),
-        None
-    );
+    assert_eq!(published(&house).await, None);
+
+    // A secret is not pushed, also where it was taken out again: the commit that had it would go along.
+    let leaky = commit_of(&house, &[("src/a.js", OWN_SECRET), ("src/b.js", "b\n")]).await;
+    house.origin.set("main", &leaky).await;
+    let mended = house.origin.commit(&[("src/a.js", "3\n")]).await;
+    house.origin.set("work", &mended).await;
+    house.origin.set("main", &base).await;
+    for commit in [leaky, mended] {
+        let error = steps.publish(&input(&commit)).await.unwrap_err();
+        assert_eq!(error.kind(), kind::LEAK, "{error}");
+        assert!(
+            error.is_final()
+                && error.message().contains("src/a.js, line 1")
+                && !error.message().contains(OWN_SECRET),
+            "{error:?}"
+        );
+    }
+    assert_eq!(published(&house).await, None);
 
     // A commit that does not stand on the base cannot be compared with it.
     let tree = house

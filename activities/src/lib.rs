@@ -10,7 +10,7 @@
 //! | one run of the agent, from prompt to commit | [`execution`] |
 //! | the sealed room | [`sandbox`], and Pi in it: [`agent`], and its way to the model: [`gateway`] |
 //! | what the agent may ask people for | [`scope_request`] |
-//! | quality gates | [`qa`] |
+//! | quality gates | [`qa`]; secrets and large files that must not be pushed: [`leaks`] |
 //! | a forge, a ticket system | [`forge`], [`tickets`]: a trait each, and a file for each vendor |
 //! | events whose webhook never came | [`reconciliation`] |
 //! | every sentence that people read | [`text`]; notices about open gates: [`notices`] |
@@ -29,6 +29,7 @@ pub mod forge_activities;
 pub mod gateway;
 pub mod git;
 pub mod heartbeat;
+pub mod leaks;
 pub mod ledger_activities;
 pub mod maintenance_activities;
 pub mod mirror;

@@ -27,11 +27,15 @@ use crate::{
     context::{Context, Parts},
     gateway::Vendor,
     git::Git,
+    leaks::{LARGEST_FILE, LeakCheck},
     planning::render::spec_markdown,
     policy_file::{Policy, QualityGate, RepositoryPolicy},
     tools::Tools,
     workspace::approved::revision_of,
 };
+
+/// A secret of the installation.
+pub(crate) const OWN_SECRET: &str = "our-own-secret-for-tests";
 
 /// All that activities need, on real servers: a ticket system, a model, a database, a repository, a sandbox.
 pub(crate) struct House {
@@ -77,6 +81,7 @@ impl House {
             repositories: Vec::new(),
             decision_key: DecisionKey::new(&"k".repeat(32).into()).unwrap(),
             author: crate::workspace::diff::Signature::default(),
+            leaks: LeakCheck::new([OWN_SECRET.into()], LARGEST_FILE),
         };
         let ticket = TicketKey::first("flux-lens", "FL-1");
         let context = Arc::new(Context::build(parts).unwrap());
@@ -226,6 +231,16 @@ impl Origin {
         self.commit_entries(&files).await
     }
 
+    /// Puts `branch` on `commit`.
+    pub(crate) async fn set(&self, branch: &str, commit: &str) {
+        self.git
+            .run("update-ref")
+            .arguments([&format!("refs/heads/{branch}"), commit])
+            .done()
+            .await
+            .unwrap();
+    }
+
     /// The same with modes.
     pub(crate) async fn commit_entries(&self, entries: &[(&str, &str, &[u8])]) -> String {
         let index = self.git.directory().join("test-index");
@@ -267,12 +282,7 @@ impl Origin {
                 .variable(&format!("GIT_{role}_EMAIL"), "tester@example.com");
         }
         let commit = commit.text().await.unwrap();
-        self.git
-            .run("update-ref")
-            .arguments(["refs/heads/main", &commit])
-            .done()
-            .await
-            .unwrap();
+        self.set("main", &commit).await;
         commit
     }
 }

@@ -5,7 +5,10 @@
     reason = "the constants that the macro makes carry no documentation"
 )]
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use sallyport_ledger::{
     garbage,
@@ -32,6 +35,7 @@ use crate::{
     execution::{self, AgentHeartbeat, RunEnd},
     failure::StepError,
     heartbeat::{self, beating},
+    leaks,
     qa::{
         self, QaRoom, Subject,
         earlier::EarlierResults,
@@ -100,7 +104,15 @@ impl WorkspaceSteps {
             base: &input.spec.base_commit,
             gates: &policy.gates,
         };
-        let findings = qa::examine(room, input.key.sequence, subject, announce).await?;
+        let mut findings = qa::examine(room, input.key.sequence, subject, announce).await?;
+        let begun = Instant::now();
+        let leaks = self
+            .context
+            .leaks
+            .examine(mirror.git(), subject.base, subject.commit)
+            .await?;
+        let gate = leaks::as_gate(objects, &leaks, begun.elapsed()).await?;
+        findings.gates.push(gate);
         // The report names them all, and a report is no place where anybody looks for what is referred to.
         garbage::record(&self.context.database, ticket, &findings.outputs()).await?;
         let facts = Facts {

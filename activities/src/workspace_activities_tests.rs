@@ -5,7 +5,7 @@ use sallyport_test_support::scripted_model::Scenario;
 use sallyport_workflows::{activities::StepKey, failure::kind};
 
 use super::*;
-use crate::testing::{House, spec_for};
+use crate::testing::{House, OWN_SECRET, spec_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workspace_is_laid_out_checked_and_removed() {
@@ -71,7 +71,7 @@ async fn a_workspace_is_laid_out_checked_and_removed() {
         let rows = qa_results::of_workflow(database, house.ticket.ledger_id())
             .await
             .unwrap();
-        assert_eq!(rows.len(), 1, "one for each step, however often it ran");
+        assert_eq!(rows.len(), 2, "one for each gate, however often it ran");
         let stored = rows[0].stored.as_ref().unwrap();
         assert_eq!(*stored, report.gates[0].on_commit.stored);
         assert_eq!(objects.get_text(stored).await.unwrap(), "looked\n");
@@ -92,4 +92,44 @@ async fn a_workspace_is_laid_out_checked_and_removed() {
         steps.remove(&house.ticket).await.unwrap();
         assert!(!steps.workspace(&house.ticket).root().exists());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_in_the_change_fails_qa_and_is_told_by_its_place() {
+    let house = House::new(&[("src/a.js", "a\n")], Scenario::new()).await;
+    let base = house.origin.head("main").await;
+    let (spec, policy) = house.approve(&spec_for(&["src/a.js"]), &base).await;
+    let steps = WorkspaceSteps::new(house.context.clone());
+    let text = format!("// a\nconst key = \"{OWN_SECRET}\";\n");
+    let commit = house.origin.commit(&[("src/a.js", &text)]).await;
+    let run = RunQa {
+        key: StepKey {
+            ticket: house.ticket.clone(),
+            sequence: 5,
+        },
+        repository_url: house.origin.url().to_owned(),
+        commit,
+        policy,
+        spec,
+    };
+    let result = steps.check(&run, |_| {}).await.unwrap();
+    let gate = result.gates.last().unwrap();
+    assert_eq!(gate.name, leaks::GATE);
+    assert!(!result.passed && gate.fails_qa(), "{gate:?}");
+    let objects = &house.context.objects;
+    for report in [&result.report, &result.report_json] {
+        let text = objects.get_text(report).await.unwrap();
+        assert!(
+            text.contains("src/a.js, line 2: a secret of Sallyport's own installation"),
+            "{text}"
+        );
+        assert!(!text.contains(OWN_SECRET), "{text}");
+    }
+    let rows = qa_results::of_workflow(&house.context.database, house.ticket.ledger_id())
+        .await
+        .unwrap();
+    assert!(
+        rows.iter()
+            .all(|row| !format!("{row:?}").contains(OWN_SECRET))
+    );
 }

@@ -53,7 +53,7 @@ pub struct TokenConfig {
 
 impl TokenConfig {
     /// The token; `place` is the entry's place in the list, from 0.
-    pub(crate) fn token(&self, place: usize) -> Result<SecretString, SecretError> {
+    pub fn token(&self, place: usize) -> Result<SecretString, SecretError> {
         secret::required(
             &format!("starter.tokens[{place}].token"),
             self.token.as_ref(),

@@ -8,6 +8,7 @@ mod crashes;
 mod fixture;
 mod full_story;
 mod happy_path;
+mod leaks;
 mod restore;
 mod scope;
 mod webhooks;

@@ -32,6 +32,8 @@ pub struct WorkerConfig {
     pub host_slots: usize,
     /// Seconds that a running activity gets to stop when the worker is told to.
     pub shutdown_grace_seconds: u64,
+    /// The largest file that a change may add, in MiB: up to 1024.
+    pub largest_file_mib: u16,
     /// Who is asked at each activity's boundaries.
     #[cfg(feature = "chaos")]
     pub boundary_hook: Option<std::net::SocketAddr>,
@@ -42,6 +44,7 @@ impl Default for WorkerConfig {
         Self {
             host_slots: 2,
             shutdown_grace_seconds: 10,
+            largest_file_mib: 5,
             #[cfg(feature = "chaos")]
             boundary_hook: None,
         }

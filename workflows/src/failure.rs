@@ -32,6 +32,8 @@ pub mod kind {
     pub const NO_CHANGES: &str = "NoChanges";
     /// The agent changed files outside the SPEC's scope, also after it was told.
     pub const OUT_OF_SCOPE: &str = "OutOfScope";
+    /// The commit holds a secret or a very large file; QA finds it first and has it mended.
+    pub const LEAK: &str = "Leak";
     /// The workspace is gone or was tampered with.
     pub const WORKSPACE_LOST: &str = "WorkspaceLost";
     /// The branch on the forge holds commits that are not ours.

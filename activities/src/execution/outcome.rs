@@ -51,9 +51,15 @@ pub(super) async fn judged(run: &Run<'_>) -> Result<AgentResult, StepError> {
         &input.summary,
         &input.spec.revision,
     );
+    let base = &input.spec.base_commit;
+    // What QA complained of must not be pushed along as the mended commit's parent.
+    let parent = context
+        .leaks
+        .last_clean(mirror.git(), base, &input.parent_commit)
+        .await?;
     let plan = CommitPlan {
-        base: &input.spec.base_commit,
-        parent: &input.parent_commit,
+        base,
+        parent: &parent,
         scope: &granted.scope,
         message: &message,
         author: &context.author,
@@ -79,6 +85,7 @@ pub(super) async fn judged(run: &Run<'_>) -> Result<AgentResult, StepError> {
             mirror
                 .keep(workspace.name(), input.key.sequence, &commit)
                 .await?;
+            let diff = context.leaks.hide(diff).await;
             AgentResult::Committed {
                 diff: context.store(&input.key.ticket, diff).await?,
                 commit,

@@ -267,14 +267,39 @@ async fn tracked(git: &Git, index: &Path) -> Result<Vec<Vec<u8>>, GitError> {
 pub(crate) struct Change {
     old_mode: String,
     new_mode: String,
+    old_id: String,
+    new_id: String,
     pub(crate) path: Vec<u8>,
+}
+
+impl Change {
+    /// The content before, if there was a file or a link.
+    pub(crate) fn old_blob(&self) -> Option<&str> {
+        has_content(&self.old_mode).then_some(self.old_id.as_str())
+    }
+
+    /// The content after, if there is a file or a link.
+    pub(crate) fn new_blob(&self) -> Option<&str> {
+        has_content(&self.new_mode).then_some(self.new_id.as_str())
+    }
+}
+
+fn has_content(mode: &str) -> bool {
+    matches!(mode, "100644" | "100755" | "120000")
 }
 
 /// What differs between two commits or trees: contents, modes, and what exists on one side only.
 pub(crate) async fn changes(git: &Git, base: &str, new: &str) -> Result<Vec<Change>, GitError> {
     let raw = git
         .run("diff-tree")
-        .arguments(["-r", "--raw", "-z", "--no-renames", "--no-ext-diff"])
+        .arguments([
+            "-r",
+            "--raw",
+            "--no-abbrev",
+            "-z",
+            "--no-renames",
+            "--no-ext-diff",
+        ])
         // Otherwise an added submodule would not be seen at all.
         .argument("--ignore-submodules=none")
         .arguments([base, new])
@@ -290,13 +315,17 @@ pub(crate) async fn changes(git: &Git, base: &str, new: &str) -> Result<Vec<Chan
         let head = str::from_utf8(head).map_err(|_| unexpected())?;
         let mut words = head.strip_prefix(':').unwrap_or_default().split(' ');
         let (old_mode, new_mode) = (words.next(), words.next());
-        let (Some(old_mode), Some(new_mode), Some(path)) = (old_mode, new_mode, fields.next())
+        let (old_id, new_id) = (words.next(), words.next());
+        let (Some(old_mode), Some(new_mode), Some(old_id), Some(new_id), Some(path)) =
+            (old_mode, new_mode, old_id, new_id, fields.next())
         else {
             return Err(unexpected());
         };
         changes.push(Change {
             old_mode: old_mode.to_owned(),
             new_mode: new_mode.to_owned(),
+            old_id: old_id.to_owned(),
+            new_id: new_id.to_owned(),
             path: path.to_vec(),
         });
     }

@@ -9,6 +9,7 @@ mod layers;
 mod layers_tests;
 mod overlay;
 mod places;
+mod secrets;
 
 use std::path::{Path, PathBuf};
 

@@ -123,7 +123,8 @@ pub struct ForgeActivities;
 #[activity_definitions]
 impl ForgeActivities {
     /// Pushes the commit to the ticket's branch, fast-forward only. On the host's queue. Already there is success.
-    /// Final errors: [`crate::failure::kind::BRANCH_DIVERGED`], [`crate::failure::kind::OUT_OF_SCOPE`].
+    /// Final errors: [`crate::failure::kind::BRANCH_DIVERGED`], [`crate::failure::kind::OUT_OF_SCOPE`],
+    /// [`crate::failure::kind::LEAK`].
     #[activity(name = "publish_branch")]
     pub fn publish_branch(input: PublishBranch) -> Result<String, ActivityError> {
         unimplemented!()

@@ -1,0 +1,112 @@
+//! What is found in commits of a real repository.
+
+use super::*;
+use crate::testing::{OWN_SECRET, Origin};
+
+/// What looks like a token of GitHub; in parts, so that no scanner finds one in this file.
+fn token() -> String {
+    format!("ghp_{}", "q7Rw2mKx9ZtB4vLc8NpJ3sDf6GhY5aXe1UoQ")
+}
+
+fn check() -> LeakCheck {
+    LeakCheck::new([OWN_SECRET.into()], 1000)
+}
+
+async fn told(origin: &Origin, base: &str, commit: &str) -> Vec<String> {
+    let leaks = check().examine(origin.git(), base, commit).await.unwrap();
+    leaks.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn the_place_is_told_and_never_the_secret() {
+    let origin = Origin::new(&[("a.txt", "a\n")]).await;
+    let base = origin.head("main").await;
+    let token = token();
+    let long = "x".repeat(1001);
+    let commit = origin
+        .commit(&[
+            ("a.txt", &format!("a\nb\nkey: {token}\n")),
+            ("own.txt", OWN_SECRET),
+            ("binary", &format!("\0\n\n{token}")),
+            ("large.txt", &long),
+            (&format!("notes/{token}.txt"), "harmless\n"),
+            // Whatever exempts a file elsewhere has no say here.
+            (".gitattributes", "* binary -diff linguist-generated\n"),
+            (".secretsignore", "*\n"),
+            (".gitleaks.toml", "[allowlist]\npaths = ['.*']\n"),
+        ])
+        .await;
+    let told = told(&origin, &base, &commit).await;
+    assert_eq!(
+        told,
+        [
+            "a.txt, line 3: a GitHub token",
+            "binary: a GitHub token",
+            "large.txt: 1,001 bytes in one file, at most 1,000 bytes may be",
+            "notes/....txt: a GitHub token",
+            "own.txt, line 1: a secret of Sallyport's own installation",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_is_shown_has_dots_in_the_place_of_secrets() {
+    let text = format!("+key = {}\n+own = {OWN_SECRET}\n+end\n", token());
+    let shown = check().hide(text.into_bytes()).await;
+    assert_eq!(shown, b"+key = ...\n+own = ...\n+end\n");
+}
+
+#[tokio::test]
+async fn what_was_there_before_is_no_leak_of_the_change_unless_it_is_ours() {
+    let (token, long) = (token(), "x".repeat(1001));
+    let files = [
+        ("old.txt", format!("{token}\n")),
+        ("own.txt", OWN_SECRET.to_owned()),
+        ("large.txt", long.clone()),
+    ];
+    let origin = Origin::new(&files.each_ref().map(|(path, text)| (*path, text.as_str()))).await;
+    let base = origin.head("main").await;
+    let commit = origin
+        .commit(&[
+            ("old.txt", &format!("more\n{token}\n")),
+            ("own.txt", &format!("{OWN_SECRET}\n")),
+            ("large.txt", &format!("{long}!")),
+        ])
+        .await;
+    assert_eq!(
+        told(&origin, &base, &commit).await,
+        ["own.txt, line 1: a secret of Sallyport's own installation"]
+    );
+    // Another one beside it is.
+    let other = token.replace('q', "Q");
+    let commit = origin
+        .commit(&[("old.txt", &format!("{token}\n{other}\n")), ("own.txt", "")])
+        .await;
+    assert!(
+        told(&origin, &base, &commit)
+            .await
+            .contains(&"old.txt, line 2: a GitHub token".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_commit_in_between_is_pushed_too_and_is_left_behind_by_whoever_builds_on_the_last_clean_one()
+ {
+    let origin = Origin::new(&[("a.txt", "a\n")]).await;
+    let git = origin.git();
+    let base = origin.head("main").await;
+    let clean = origin.commit(&[("a.txt", "b\n")]).await;
+    let leaky = origin.commit(&[("a.txt", &token())]).await;
+    let mended = origin.commit(&[("a.txt", "c\n")]).await;
+    let check = check();
+    assert_eq!(told(&origin, &base, &clean).await, Vec::<String>::new());
+    for commit in [&leaky, &mended] {
+        assert_eq!(
+            told(&origin, &base, commit).await,
+            ["a.txt, line 1: a GitHub token"]
+        );
+        assert_eq!(check.last_clean(git, &base, commit).await.unwrap(), clean);
+    }
+    assert_eq!(check.last_clean(git, &base, &clean).await.unwrap(), clean);
+    assert_eq!(check.last_clean(git, &base, &base).await.unwrap(), base);
+}
