@@ -32,7 +32,7 @@ pub struct WorkerConfig {
     pub host_slots: usize,
     /// Seconds that a running activity gets to stop when the worker is told to.
     pub shutdown_grace_seconds: u64,
-    /// The largest file that a change may add, in MiB: up to 1024.
+    /// The largest file that a change may add, in MiB.
     pub largest_file_mib: u16,
     /// Who is asked at each activity's boundaries.
     #[cfg(feature = "chaos")]

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The gate's name.
-pub const GATE: &str = "No secrets, no large files";
+pub const GATE: &str = "Secrets and large files";
 
 /// How many findings are told; who has that many has understood.
 const TOLD: usize = 50;

@@ -31,8 +31,8 @@ use crate::{
 /// The largest file that may be pushed, in bytes, unless the configuration says otherwise.
 pub const LARGEST_FILE: u64 = 5 << 20;
 
-/// Larger files are not looked into, whatever the configuration says, in bytes.
-const LARGEST_LOOKED_INTO: u64 = 64 << 20;
+/// Into files of so many bytes is looked in any case, even where smaller ones are too large.
+const LOOKED_INTO: u64 = 64 << 20;
 
 /// A file is taken for text if there is no zero byte so far into it.
 const TEXT_UP_TO: usize = 8000;
@@ -88,6 +88,7 @@ impl fmt::Display for Leak {
 pub struct LeakCheck {
     known: Arc<Known>,
     largest_file: u64,
+    looked_into: u64,
 }
 
 /// What was found in some bytes.
@@ -103,6 +104,7 @@ impl LeakCheck {
         Self {
             known: Arc::new(Known::new(secrets)),
             largest_file,
+            looked_into: LOOKED_INTO.max(largest_file),
         }
     }
 
@@ -171,7 +173,10 @@ impl LeakCheck {
             let (name, in_name) = self.look(change.path.clone()).await;
             let path = readable(&without(&name, &in_name));
             let size = size_of(git, blob).await?;
-            if size > self.largest_file && !self.was_too_large(git, &change).await? {
+            // A large file may stay one, as long as it can be looked into.
+            let is_too_large = size > self.looked_into
+                || size > self.largest_file && !self.was_too_large(git, &change).await?;
+            if is_too_large {
                 leaks.push(Leak {
                     path: path.clone(),
                     line: None,
@@ -215,7 +220,7 @@ impl LeakCheck {
         let read = git
             .run("cat-file")
             .arguments(["blob", blob])
-            .limit(LARGEST_LOOKED_INTO);
+            .limit(self.looked_into);
         match read.output().await {
             Ok(content) => Ok(Some(content)),
             Err(GitError::TooMuch { .. }) => Ok(None),

@@ -77,7 +77,17 @@ async fn what_was_there_before_is_no_leak_of_the_change_unless_it_is_ours() {
         told(&origin, &base, &commit).await,
         ["own.txt, line 1: a secret of Sallyport's own installation"]
     );
-    // Another one beside it is.
+    // What cannot be looked into is not pushed.
+    let blind = LeakCheck {
+        looked_into: 1001,
+        ..check()
+    };
+    let leaks = blind.examine(origin.git(), &base, &commit).await.unwrap();
+    assert!(
+        leaks.iter().any(|leak| leak.path == "large.txt"),
+        "{leaks:?}"
+    );
+    // Another token beside the old one is a leak.
     let other = token.replace('q', "Q");
     let commit = origin
         .commit(&[("old.txt", &format!("{token}\n{other}\n")), ("own.txt", "")])
