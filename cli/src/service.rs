@@ -12,7 +12,6 @@ use std::{
 use anyhow::Context as _;
 use sallyport_activities::{
     context::{Context, Parts},
-    leaks::LeakCheck,
     sandbox,
     tools::Tools,
     workspace::diff::Signature,
@@ -53,10 +52,7 @@ pub fn worker(file: &Path) -> Result<(), Problem> {
             repositories: config.repositories.clone(),
             decision_key: config.decisions.key()?,
             author: Signature::default(),
-            leaks: LeakCheck::new(
-                config.secrets(),
-                u64::from(config.worker.largest_file_mib) << 20,
-            ),
+            leaks: config.leak_check()?,
         };
         let context = Context::build(parts)?;
         sandbox::preflight(&context.sandbox, &data_dir.join("workspaces")).await?;

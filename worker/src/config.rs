@@ -34,6 +34,8 @@ pub struct WorkerConfig {
     pub shutdown_grace_seconds: u64,
     /// The largest file that a change may add, in MiB.
     pub largest_file_mib: u16,
+    /// Files that may hold what looks like a secret, as globs from the top of the repository.
+    pub secret_like_files: Vec<String>,
     /// Who is asked at each activity's boundaries.
     #[cfg(feature = "chaos")]
     pub boundary_hook: Option<std::net::SocketAddr>,
@@ -45,6 +47,7 @@ impl Default for WorkerConfig {
             host_slots: 2,
             shutdown_grace_seconds: 10,
             largest_file_mib: 5,
+            secret_like_files: Vec::new(),
             #[cfg(feature = "chaos")]
             boundary_hook: None,
         }

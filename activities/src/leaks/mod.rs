@@ -8,15 +8,18 @@
 //!
 //! Looked at is, byte for byte, each file that a commit adds or changes, commit by commit, since a push takes a commit's
 //! parents along. git reads it, from the host's own git directory, so no file of the tree has a say: not in `.gitattributes`,
-//! not in any list of exemptions. What stood in the files before they were changed is no leak of this change; the
+//! not in any list of exemptions. Who runs the installation may name files that hold what only looks like a secret. What stood in the files before they were changed is no leak of this change; the
 //! installation's own secrets always are. A finding names the place and never the secret.
 
 mod as_gate;
 mod known;
 mod patterns;
 
-use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
+use std::{
+    collections::BTreeSet, ffi::OsStr, fmt, ops::Range, os::unix::ffi::OsStrExt as _, sync::Arc,
+};
 
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use sallyport_ledger::secret::SecretString;
 use sallyport_workflows::text::count;
 
@@ -89,6 +92,7 @@ pub struct LeakCheck {
     known: Arc<Known>,
     largest_file: u64,
     looked_into: u64,
+    secret_like: GlobSet,
 }
 
 /// What was found in some bytes.
@@ -105,7 +109,23 @@ impl LeakCheck {
             known: Arc::new(Known::new(secrets)),
             largest_file,
             looked_into: LOOKED_INTO.max(largest_file),
+            secret_like: GlobSet::empty(),
         }
+    }
+
+    /// Lets files that one of `globs` fits hold what looks like a secret, such as test fixtures do. Never `secrets`.
+    ///
+    /// # Errors
+    /// If one of them is no glob; the error names it.
+    pub fn with_secret_like_files(self, globs: &[String]) -> Result<Self, globset::Error> {
+        let mut set = GlobSetBuilder::new();
+        for glob in globs {
+            set.add(GlobBuilder::new(glob).literal_separator(true).build()?);
+        }
+        Ok(Self {
+            secret_like: set.build()?,
+            ..self
+        })
     }
 
     /// What a push of `commit` would let out, if `base` is there already; sorted, each once.
@@ -170,6 +190,8 @@ impl LeakCheck {
             let Some(blob) = change.new_blob() else {
                 continue;
             };
+            let may_look_like_one = self.secret_like.is_match(OsStr::from_bytes(&change.path));
+            let counts = |hit: &Hit| hit.what == What::OwnSecret || !may_look_like_one;
             let (name, in_name) = self.look(change.path.clone()).await;
             let path = readable(&without(&name, &in_name));
             let size = size_of(git, blob).await?;
@@ -186,7 +208,7 @@ impl LeakCheck {
                     },
                 });
             }
-            leaks.extend(in_name.into_iter().map(|hit| Leak {
+            leaks.extend(in_name.into_iter().filter(counts).map(|hit| Leak {
                 path: path.clone(),
                 line: None,
                 what: hit.what,
@@ -196,7 +218,7 @@ impl LeakCheck {
             };
             let (content, hits) = self.look(content).await;
             let is_text = !content.iter().take(TEXT_UP_TO).any(|byte| *byte == 0);
-            let new = hits.into_iter().filter(|hit| {
+            let new = hits.into_iter().filter(counts).filter(|hit| {
                 hit.what == What::OwnSecret || !old.contains(&content[hit.place.clone()])
             });
             leaks.extend(new.map(|hit| Leak {

@@ -50,6 +50,32 @@ async fn the_place_is_told_and_never_the_secret() {
 }
 
 #[tokio::test]
+async fn files_that_the_installation_names_may_look_as_if_but_never_hold_its_own() {
+    let origin = Origin::new(&[("a.txt", "a\n")]).await;
+    let base = origin.head("main").await;
+    let text = format!("{}\n{OWN_SECRET}\n", token());
+    let files = ["test/fixtures/keys/a.txt", "test/b.txt"].map(|path| (path, text.as_str()));
+    let commit = origin.commit(&files).await;
+    let check = check()
+        .with_secret_like_files(&["test/fixtures/**".to_owned(), "*.pem".to_owned()])
+        .unwrap();
+    let leaks = check.examine(origin.git(), &base, &commit).await.unwrap();
+    let told: Vec<String> = leaks.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "test/b.txt, line 1: a GitHub token",
+            "test/b.txt, line 2: a secret of Sallyport's own installation",
+            "test/fixtures/keys/a.txt, line 2: a secret of Sallyport's own installation",
+        ]
+    );
+    let wrong = check
+        .with_secret_like_files(&["a[".to_owned()])
+        .unwrap_err();
+    assert!(wrong.to_string().contains("a["), "{wrong}");
+}
+
+#[tokio::test]
 async fn what_is_shown_has_dots_in_the_place_of_secrets() {
     let text = format!("+key = {}\n+own = {OWN_SECRET}\n+end\n", token());
     let shown = check().hide(text.into_bytes()).await;

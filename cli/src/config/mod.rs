@@ -7,9 +7,9 @@ mod error;
 mod layers;
 #[cfg(test)]
 mod layers_tests;
+mod leak_check;
 mod overlay;
 mod places;
-mod secrets;
 
 use std::path::{Path, PathBuf};
 
@@ -191,6 +191,7 @@ impl Config {
         GenaiPlanner::new(self.model.planner()?)?;
         Gateway::new(self.model.agent()?)?;
         Tokens::new(&self.starter.tokens)?;
+        self.leak_check()?;
         if self.objects.s3.is_some() {
             Objects::open(&self.objects)?;
         }

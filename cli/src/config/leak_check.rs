@@ -1,13 +1,23 @@
-//! All secrets of the configuration in one list, for those who look whether one of them got out.
+//! What the configuration says of the check for leaks; above all, every secret in it, which must never be pushed.
 
+use anyhow::Context as _;
+use sallyport_activities::leaks::LeakCheck;
 use sallyport_ledger::secret::{SecretString, read};
 
 use super::Config;
 
 impl Config {
+    /// The check, with all that it looks for.
+    pub fn leak_check(&self) -> anyhow::Result<LeakCheck> {
+        let largest_file = u64::from(self.worker.largest_file_mib) << 20;
+        LeakCheck::new(self.secrets(), largest_file)
+            .with_secret_like_files(&self.worker.secret_like_files)
+            .context("`worker.secret_like_files` is wrong; write globs such as `test/fixtures/**`")
+    }
+
     /// Every secret that is configured and can be read here. Another host's may be missing: a worker need not have the
     /// starter's.
-    pub fn secrets(&self) -> Vec<SecretString> {
+    fn secrets(&self) -> Vec<SecretString> {
         let (audit, decisions) = (&self.audit, &self.decisions);
         let mut secrets = vec![
             self.database.url(),
@@ -79,5 +89,23 @@ mod tests {
         std::fs::remove_file(place.join("approver-token")).unwrap();
         all.retain(|secret| secret != "approver-token!");
         assert_eq!(load(), all);
+    }
+
+    #[test]
+    fn a_wrong_glob_is_named() {
+        let check = |glob: &str| {
+            let text = include_str!("example.toml");
+            let text = format!("{text}\n[worker]\nsecret_like_files = ['{glob}']\n");
+            let layers = Layers::parse(std::path::Path::new("/x.toml"), &text).unwrap();
+            Config::from_layers(layers, Vec::new())
+                .unwrap()
+                .leak_check()
+        };
+        check("test/fixtures/**").unwrap();
+        let error = format!("{:#}", check("a[").unwrap_err());
+        assert!(
+            error.contains("worker.secret_like_files") && error.contains("a["),
+            "{error}"
+        );
     }
 }
