@@ -62,12 +62,17 @@ fn password(address: &str) -> Option<&str> {
     Some(person.split_once(':')?.1)
 }
 
-/// A secret as it is, in hexadecimal, and in Base64 wherever in a longer text it begins.
+/// A secret as it is, in hexadecimal, in UTF-16 of either order, and in Base64 wherever in a longer text it begins.
 fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = vec![
         secret.to_vec(),
         hex::encode(secret).into_bytes(),
         hex::encode_upper(secret).into_bytes(),
+        secret
+            .iter()
+            .map(|byte| [*byte])
+            .collect::<Vec<_>>()
+            .join(&0),
     ];
     for before in 0..3 {
         let shifted = [&vec![0; before][..], secret].concat();
@@ -99,6 +104,8 @@ mod tests {
         fn it_is_found_between_anything_in_each_form(before: Vec<u8>, after: Vec<u8>) {
             let plain = [&before[..], SECRET.as_bytes(), &after[..]].concat();
             proptest::prop_assert!(is_found(&plain));
+            let utf_16: Vec<u8> = plain.iter().flat_map(|byte| [0, *byte]).collect();
+            proptest::prop_assert!(is_found(&utf_16) && is_found(&utf_16[1..]));
             proptest::prop_assert!(is_found(hex::encode(&plain).as_bytes()));
             proptest::prop_assert!(is_found(STANDARD_NO_PAD.encode(&plain).as_bytes()));
             proptest::prop_assert!(is_found(URL_SAFE_NO_PAD.encode(&plain).as_bytes()));
