@@ -26,6 +26,7 @@ use crate::{
     heartbeat::beating,
     planning::render::spec_markdown,
     text::{self, PullRequestFacts},
+    walls::{Wall, stands},
     workspace::{approved, diff, granted},
 };
 
@@ -63,7 +64,7 @@ impl ForgeSteps {
         }
         let granted = granted::load(objects, &approved.spec, &input.grants).await?;
         let outside = diff::out_of_scope(git, base, commit, &granted.scope).await?;
-        if let Some(first) = outside.first() {
+        if let Some(first) = outside.first().filter(|_| stands(Wall::Push)) {
             let message = format!(
                 "{commit} differs from its base in {} that neither the SPEC lists nor anybody granted, such as {}; \
                  nothing was pushed",
@@ -73,7 +74,7 @@ impl ForgeSteps {
             return Err(StepError::fatal(kind::OUT_OF_SCOPE, message));
         }
         let leaks = self.context.leaks.examine(git, base, commit).await?;
-        if let Some(first) = leaks.first() {
+        if let Some(first) = leaks.first().filter(|_| stands(Wall::Push)) {
             let message = format!(
                 "{commit} or a commit before it holds {} that must not be pushed, such as {}; nothing was pushed",
                 count(leaks.len() as u64, "thing"),

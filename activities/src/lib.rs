@@ -47,6 +47,7 @@ pub mod text;
 pub mod ticket_activities;
 pub mod tickets;
 pub mod tools;
+pub mod walls;
 pub mod workspace;
 pub mod workspace_activities;
 

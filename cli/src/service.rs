@@ -36,6 +36,10 @@ const USUAL_LOGS: &str = "info,sqlx=warn";
 /// Runs a worker.
 pub fn worker(file: &Path) -> Result<(), Problem> {
     let config = Config::load(file)?;
+    #[cfg(feature = "chaos")]
+    if let Some(wall) = config.worker.missing_wall {
+        sallyport_activities::walls::take_away(wall);
+    }
     serve(async |shutdown| {
         let data_dir = reach::make(&config.data_dir, rustix::process::geteuid().is_root())?;
         let tools = Tools::load(&config.tools.manifest)?;

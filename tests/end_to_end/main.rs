@@ -1,6 +1,7 @@
 //! Whole tickets through a whole Sallyport: `sallyport dev` as a user starts it, the real Pi in the real room, real
 //! git, and a scripted model behind the vendors' real protocols.
 
+mod attack;
 mod audit;
 mod bad_input;
 mod chaos;

@@ -39,6 +39,9 @@ pub struct WorkerConfig {
     /// Who is asked at each activity's boundaries.
     #[cfg(feature = "chaos")]
     pub boundary_hook: Option<std::net::SocketAddr>,
+    /// The wall of the sealed room that is taken away.
+    #[cfg(feature = "chaos")]
+    pub missing_wall: Option<sallyport_activities::walls::Wall>,
 }
 
 impl Default for WorkerConfig {
@@ -50,6 +53,8 @@ impl Default for WorkerConfig {
             secret_like_files: Vec::new(),
             #[cfg(feature = "chaos")]
             boundary_hook: None,
+            #[cfg(feature = "chaos")]
+            missing_wall: None,
         }
     }
 }

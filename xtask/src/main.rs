@@ -47,6 +47,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Let tickets whose model, repository or text attack loose on an installation; show which layer blocked each.
+    ///
+    /// All arguments go to the program itself; `cargo xtask attack --help` shows them.
+    #[command(disable_help_flag = true)]
+    Attack {
+        /// Arguments of the program.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run all tests: unit tests, and end-to-end tests on real servers.
     Test {
         /// Names of tests to run (all, if there is none), and other options of the test programs.
@@ -92,6 +101,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run().map(|_| ExitCode::SUCCESS),
         Task::Demo { arguments } => tasks::demo(&arguments),
         Task::Chaos { arguments } => tasks::chaos(&arguments),
+        Task::Attack { arguments } => tasks::attack(&arguments),
         Task::Test { filters } => tasks::test(&filters),
         Task::Histories => tasks::histories(),
         Task::Bench(Bench::Races) => tasks::bench_starter("races::bench"),

@@ -12,6 +12,8 @@ use crate::{cargo, checkout, setup};
 const SALLYPORT: (&str, &str) = ("sallyport", "sallyport");
 /// The feature that lets chaos stop the worker at the boundaries of activities. The tests have it too.
 const CHAOS_FEATURE: &str = "sallyport/chaos";
+/// The attacks, as (package, binary).
+const ATTACK: (&str, &str) = ("sallyport-test-support", "sallyport-attack");
 /// Chaos, as (package, binary).
 const CHAOS: (&str, &str) = ("sallyport-test-support", "sallyport-chaos");
 /// The demo, as (package, binary).
@@ -25,6 +27,11 @@ pub fn demo(arguments: &[String]) -> Result<ExitCode> {
 /// Sets up, builds, and becomes the program that kills and cuts.
 pub fn chaos(arguments: &[String]) -> Result<ExitCode> {
     become_program(CHAOS, &[CHAOS_FEATURE], arguments)
+}
+
+/// Sets up, builds, and becomes the program that attacks.
+pub fn attack(arguments: &[String]) -> Result<ExitCode> {
+    become_program(ATTACK, &[CHAOS_FEATURE], arguments)
 }
 
 fn become_program(
@@ -47,7 +54,7 @@ pub fn test(filters: &[String]) -> Result<ExitCode> {
     let schemathesis = setup::for_tests()?;
     let root = checkout::root()?;
     // The demo beside it has the features that the tests have: so nothing is compiled a second time for them.
-    let built = cargo::build(&root, &[SALLYPORT, DEMO], &[CHAOS_FEATURE])?;
+    let built = cargo::build(&root, &[SALLYPORT, DEMO, ATTACK], &[CHAOS_FEATURE])?;
     let mut test = with_tools(cargo::command(&root, "test"), &tools, &built[SALLYPORT.1]);
     test.args([
         "--workspace",
@@ -57,7 +64,8 @@ pub fn test(filters: &[String]) -> Result<ExitCode> {
         "--",
     ])
     .args(filters)
-    .env("SALLYPORT_SCHEMATHESIS", schemathesis);
+    .env("SALLYPORT_SCHEMATHESIS", schemathesis)
+    .env("SALLYPORT_ATTACK", &built[ATTACK.1]);
     pass_on(test)
 }
 

@@ -23,7 +23,8 @@ use super::{
 use crate::{
     gateway::{GatewayReport, RunGateway},
     sandbox::{
-        Capture, FileProblem, RoomExit, RoomProcess, Sandbox, SandboxError, give_to_room, outgrown,
+        Capture, FileProblem, RoomExit, RoomProcess, Sandbox, SandboxError, give_to_room,
+        keep_read_only, outgrown,
     },
 };
 
@@ -75,6 +76,8 @@ pub struct AgentRunRequest {
     pub prompt: String,
     /// The files that may be changed.
     pub scope: Scope,
+    /// The repository's other files, named from the workspace on: the room cannot change them, if the worker is root.
+    pub read_only: Vec<Vec<u8>>,
     /// What may be used.
     pub limits: AgentLimits,
     /// The way to the model, and what may be spent.
@@ -123,6 +126,11 @@ pub enum Stop {
     BudgetExhausted,
     /// Its time is up.
     TimedOut,
+    /// What it left in the workspace is more than may be there.
+    Outgrown {
+        /// What is too much.
+        reason: String,
+    },
     /// The run was cancelled.
     Cancelled,
     /// Something else.
@@ -191,6 +199,7 @@ pub async fn run_pi(
         source,
     })?;
     give_to_room(&request.workspace)?;
+    keep_read_only(&request.workspace, &request.read_only)?;
     give_to_room(&request.session_dir)?;
 
     let room = setup::room(
@@ -223,7 +232,7 @@ pub async fn run_pi(
         () = conversation => None,
         () = sleep_until(deadline) => Some(Stop::TimedOut),
         () = request.cancel.cancelled() => Some(Stop::Cancelled),
-        reason = outgrown(&request.workspace, room.limits()) => Some(Stop::Failed { reason }),
+        reason = outgrown(&request.workspace, room.limits()) => Some(Stop::Outgrown { reason }),
         () = report_spending(&request.progress, &request.gateway) => None,
     };
     // Whatever happened: first the room is emptied, then its end is judged. Only a Pi that has nothing to do any more,
@@ -248,9 +257,11 @@ pub async fn run_pi(
 
     let stop = match (follower.request(), interrupted) {
         // It is in the session, so it stands, whatever happened after.
-        (Some(asked), None | Some(Stop::TimedOut | Stop::Failed { .. })) => Stop::ScopeRequested {
-            request: asked.clone(),
-        },
+        (Some(asked), None | Some(Stop::TimedOut | Stop::Outgrown { .. })) => {
+            Stop::ScopeRequested {
+                request: asked.clone(),
+            }
+        }
         (_, Some(interrupted)) => interrupted,
         (None, None) => judge(&follower, exit, &gateway, &complaints, &request.limits),
     };
@@ -266,6 +277,7 @@ pub async fn run_pi(
         }
         Stop::BudgetExhausted => (LogLevel::Error, "the agent's budget is used up".to_owned()),
         Stop::TimedOut => (LogLevel::Error, "the agent's time is up".to_owned()),
+        Stop::Outgrown { reason } => (LogLevel::Error, format!("the agent was stopped: {reason}")),
         Stop::Cancelled => (LogLevel::Warn, "the agent's run was cancelled".to_owned()),
         Stop::Failed { reason } => (LogLevel::Error, format!("the agent failed: {reason}")),
     };

@@ -58,13 +58,29 @@ pub(super) fn write_files(
         ("settings.json", settings().to_string()),
         ("system-prompt.md", system_prompt(scope)),
     ];
-    let extension = EXTENSION.map(|(name, content)| (name, content.to_owned()));
+    let extension = EXTENSION.map(|(name, content)| (name, extension(name, content)));
     for (name, content) in configuration.into_iter().chain(extension) {
         let path = folder.join(name);
         fs::write(&path, content)?;
         fs::set_permissions(&path, Permissions::from_mode(0o644))?;
     }
     Ok(())
+}
+
+/// A file of the extension.
+#[cfg(not(feature = "chaos"))]
+fn extension(_name: &str, content: &str) -> String {
+    content.to_owned()
+}
+
+/// A file of the extension, or what stands in for it where there shall be no such wall.
+#[cfg(feature = "chaos")]
+fn extension(name: &str, content: &str) -> String {
+    use crate::walls::{Wall, stands};
+    match name {
+        "guard.ts" if !stands(Wall::Extension) => include_str!("extension/unguarded.ts").to_owned(),
+        _ => content.to_owned(),
+    }
 }
 
 /// Pi's room. `files` is what [`write_files`] wrote, `gateway` the socket's folder.

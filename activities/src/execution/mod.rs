@@ -34,10 +34,12 @@ use crate::{
     failure::StepError,
     gateway::RunLimits,
     mirror::Mirror,
+    walls::{Wall, stands},
     workspace::{
         Workspace,
         approved::{self, ApprovedSpec},
         checkout,
+        diff::paths_at,
         granted::{self, Granted},
     },
 };
@@ -221,6 +223,7 @@ impl Run<'_> {
             run_dir,
             prompt,
             scope: self.granted.scope.clone(),
+            read_only: self.read_only().await?,
             limits: AgentLimits {
                 wall,
                 scope_requests: input.scope_requests_left,
@@ -285,11 +288,31 @@ impl Run<'_> {
             Stop::Cancelled => Err(RunEnd::Cancelled),
             Stop::BudgetExhausted => Err(out_of_budget().into()),
             Stop::TimedOut => Err(out_of_time(input).into()),
+            Stop::Outgrown { reason } => {
+                // Else the next run would be stopped as soon as it has begun.
+                let (index, tree) = (self.workspace.index(), self.workspace.tree());
+                checkout::check_out(self.mirror.git(), &index, &input.parent_commit, &tree).await?;
+                let message = format!(
+                    "the agent filled its workspace: {reason}; what this run made is thrown away; read the agent's log, and retry"
+                );
+                Err(StepError::fatal(kind::AGENT_FAILED, message).into())
+            }
             Stop::Failed { reason } => {
                 let message = format!("the agent stopped in the middle of its work: {reason}");
                 Err(StepError::transient(kind::AGENT_FAILED, message).into())
             }
         }
+    }
+
+    /// The base commit's files that may not be changed.
+    async fn read_only(&self) -> Result<Vec<Vec<u8>>, StepError> {
+        if !stands(Wall::ReadOnlyFiles) {
+            return Ok(Vec::new());
+        }
+        let git = self.mirror.git();
+        let mut paths = paths_at(git, &self.input.spec.base_commit).await?;
+        paths.retain(|path| !self.granted.scope.allows(path));
+        Ok(paths)
     }
 
     async fn prompt(&self, resumed: bool) -> Result<String, StepError> {

@@ -68,12 +68,15 @@ pub(super) async fn judged(run: &Run<'_>) -> Result<AgentResult, StepError> {
     Ok(match diff::collect(mirror, workspace, &plan).await? {
         Collected::NoChanges => AgentResult::NoChanges,
         Collected::OutOfScope { paths } => {
-            let first = paths.first().map(|path| shorten(path, MAXIMUM_LINE));
             let mut list = paths.join("\n");
             list.push('\n');
+            // A name can hold a secret, too.
+            let list = context.leaks.hide(list.into_bytes()).await;
+            let first = String::from_utf8_lossy(&list);
+            let first = first.lines().next().unwrap_or_default();
             AgentResult::OutOfScope {
                 count: u32::try_from(paths.len()).unwrap_or(u32::MAX),
-                first: first.unwrap_or_default(),
+                first: shorten(first, MAXIMUM_LINE),
                 paths: context.store(&input.key.ticket, list).await?,
             }
         }

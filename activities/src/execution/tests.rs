@@ -6,7 +6,10 @@ use sallyport_test_support::scripted_model::{AgentStep, Scenario};
 use sallyport_workflows::{activities::StepKey, spec::SpecRef, ticket::TicketSummary};
 
 use super::*;
-use crate::testing::{House, spec_for};
+use crate::{
+    sandbox::runs_as_root,
+    testing::{House, spec_for},
+};
 
 mod scope;
 
@@ -159,6 +162,18 @@ async fn a_run_ends_in_a_commit_and_is_not_made_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_out_of_scope_is_told_to_the_agent_which_mends_it() {
+    // As root, a room cannot change what is there already, so it need not be put back.
+    let (outside, mend): (&str, &[&str]) = match runs_as_root() {
+        true => ("extra\n", &["out of scope"]),
+        false => (
+            "extra\nsrc/b.js\n",
+            &[
+                "out of scope",
+                "`src/b.js` was exactly this",
+                "export const b = 1;",
+            ],
+        ),
+    };
     let scenario = Scenario::new()
         .run([
             AgentStep::say("Both.")
@@ -167,11 +182,7 @@ async fn what_is_out_of_scope_is_told_to_the_agent_which_mends_it() {
             AgentStep::say("Done."),
         ])
         .run_when(
-            &[
-                "out of scope",
-                "`src/b.js` was exactly this",
-                "export const b = 1;",
-            ],
+            mend,
             [
                 AgentStep::say("Back.").bash("rm extra; echo 'export const b = 1;' > src/b.js"),
                 AgentStep::say("Mended."),
@@ -190,8 +201,9 @@ async fn what_is_out_of_scope_is_told_to_the_agent_which_mends_it() {
     else {
         panic!("{:?}", first.result);
     };
-    assert_eq!((count, first.as_str()), (2, "extra"));
-    assert_eq!(scene.text(&paths).await, "extra\nsrc/b.js\n");
+    assert_eq!(first, "extra");
+    assert_eq!(count as usize, outside.lines().count());
+    assert_eq!(scene.text(&paths).await, outside);
     let second = scene
         .run(&scene.input(5, AgentTask::MendScope { paths }))
         .await

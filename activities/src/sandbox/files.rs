@@ -33,7 +33,7 @@ pub struct FileProblem {
 }
 
 impl FileProblem {
-    fn new(action: &'static str, path: &Path, reason: impl ToString) -> Self {
+    pub(super) fn new(action: &'static str, path: &Path, reason: impl ToString) -> Self {
         Self {
             action,
             path: path.to_owned(),

@@ -10,6 +10,7 @@ use super::{
     room::{Layer, Limits, Places, entry, walls},
     seccomp::{ABI_FILTER, CLONE3_FILTER, INNER_FILTER},
 };
+use crate::walls::{Wall, stands};
 
 /// The script's name in the kit.
 pub(crate) const FILE: &str = "inner-room";
@@ -31,21 +32,17 @@ pub(super) fn script(limits: &Limits) -> String {
     let mut room: Vec<OsString> = ["/usr/bin/env", "-i"].map(Into::into).into();
     room.push(format!("{KIT}-bwrap").into());
     room.extend(walls(Layer::Inner, &places, limits));
-    room.extend(
-        [
-            "--remount-ro",
-            "/",
-            "--add-seccomp-fd",
-            "7",
-            "--add-seccomp-fd",
-            "8",
-            "--add-seccomp-fd",
-            "9",
-        ]
-        .map(Into::into),
-    );
+    room.extend(["--remount-ro", "/"].map(Into::into));
+    if stands(Wall::SystemCalls) {
+        for descriptor in ["7", "8", "9"] {
+            room.extend(["--add-seccomp-fd", descriptor].map(Into::into));
+        }
+    }
     room.push("--".into());
     room.extend(entry(limits));
+    if !stands(Wall::InnerRoom) {
+        room = entry(limits);
+    }
     let room: Vec<String> = room
         .iter()
         .map(|argument| quote(&argument.to_string_lossy()))

@@ -23,6 +23,7 @@ mod launcher;
 mod memory;
 mod preflight;
 mod process;
+mod read_only;
 mod room;
 mod seccomp;
 mod size;
@@ -44,6 +45,7 @@ pub use files::{FileProblem, give_to_room, open_beneath, read_beneath};
 pub(crate) use launcher::FILE as LAUNCHER;
 pub use preflight::preflight;
 pub use process::{RoomExit, RoomProcess};
+pub use read_only::keep_read_only;
 pub use room::{Layer, Limits, Room};
 pub(crate) use size::outgrown;
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{KIT, NODE, ROOM_UID, Sandbox, WORKSPACE, runs_as_root};
+use crate::walls::{Wall, stands};
 
 /// The two kinds of room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,8 +206,10 @@ impl Room {
         line.add("--json-status-fd")
             .add(descriptors.status.to_string());
         line.add("--block-fd").add(descriptors.block.to_string());
-        for filter in descriptors.filters {
-            line.add("--add-seccomp-fd").add(filter.to_string());
+        if stands(Wall::SystemCalls) {
+            for filter in descriptors.filters {
+                line.add("--add-seccomp-fd").add(filter.to_string());
+            }
         }
         line.add("--");
         line.0.extend(entry(limits));
@@ -241,6 +244,9 @@ pub(super) fn walls(layer: Layer, places: &Places<'_>, limits: &Limits) -> Vec<O
         "--clearenv",
     ]);
     line.all(["--cap-drop", "ALL", "--hostname", "room"]);
+    if !stands(Wall::Network) {
+        line.add("--share-net");
+    }
     if layer == Layer::Inner {
         line.add("--disable-userns");
     }

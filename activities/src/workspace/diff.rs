@@ -19,6 +19,7 @@ use super::{
 use crate::{
     git::{Git, GitError},
     mirror::Mirror,
+    walls::{Wall, stands},
 };
 
 /// The most that is kept of a diff's text, in bytes.
@@ -95,7 +96,7 @@ pub async fn collect(
         .await?;
     let changes = changes(git, plan.base, &tree).await?;
     staged.extend(outside(&changes, plan.scope));
-    if !staged.is_empty() {
+    if !staged.is_empty() && stands(Wall::Diff) {
         staged.sort();
         staged.dedup();
         return Ok(Collected::OutOfScope { paths: staged });
@@ -202,6 +203,10 @@ async fn stage(
     let rules = ignore::rules(mirror, plan.base).await?;
     fs::write(&rules_file, rules).map_err(WorkspaceError::io("writing", &rules_file))?;
     for path in ignore::untracked(git, &index, &folder, &rules_file).await? {
+        if !stands(Wall::Diff) {
+            present.push(path);
+            continue;
+        }
         // What is allowed is added below, whether it is ignored or not: people named it.
         if !plan.scope.allows(&path) {
             refused.push(readable(&path));
@@ -252,14 +257,26 @@ async fn tracked(git: &Git, index: &Path) -> Result<Vec<Vec<u8>>, GitError> {
     let list = git
         .run("ls-files")
         .index(index)
-        .arguments(["-z", "--cached", "--stage"])
-        .output()
-        .await?;
-    let paths = list.split(|byte| *byte == 0).filter_map(|line| {
-        let tab = line.iter().position(|byte| *byte == b'\t')?;
-        (!line.starts_with(b"160000")).then(|| line[tab + 1..].to_vec())
-    });
-    Ok(paths.collect())
+        .arguments(["-z", "--cached", "--stage"]);
+    Ok(paths(&list.output().await?))
+}
+
+/// The files and links of a commit, as [`tracked`] has those of the index.
+pub(crate) async fn paths_at(git: &Git, commit: &str) -> Result<Vec<Vec<u8>>, GitError> {
+    let list = git
+        .run("ls-tree")
+        .arguments(["-r", "-z", "--full-tree", commit]);
+    Ok(paths(&list.output().await?))
+}
+
+/// The paths in a list whose lines begin with a mode and have a tab before the path.
+fn paths(list: &[u8]) -> Vec<Vec<u8>> {
+    list.split(|byte| *byte == 0)
+        .filter_map(|line| {
+            let tab = line.iter().position(|byte| *byte == b'\t')?;
+            (!line.starts_with(b"160000")).then(|| line[tab + 1..].to_vec())
+        })
+        .collect()
 }
 
 /// One path that differs between two trees.

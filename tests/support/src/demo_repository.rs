@@ -169,7 +169,7 @@ impl Git<'_> {
     }
 }
 
-fn clean_git() -> Command {
+pub(crate) fn clean_git() -> Command {
     let mut git = Command::new("git");
     git.env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -185,7 +185,7 @@ fn clean_git() -> Command {
     git
 }
 
-fn output(command: &mut Command) -> anyhow::Result<String> {
+pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     let done = command
         .output()
         .context("cannot run git; install it and put it on PATH")?;

@@ -5,6 +5,7 @@
 //! implementation, so that a mistake there can't hide here.
 
 pub mod api;
+pub mod attack;
 pub mod chaos;
 pub mod child;
 pub mod demo_repository;

@@ -138,6 +138,11 @@ impl ScriptedModel {
         self.shared.lock().requests.clone()
     }
 
+    /// Looks at all requests so far, oldest first, without a copy of them.
+    pub fn look<T>(&self, look: impl FnOnce(&[RecordedRequest]) -> T) -> T {
+        look(&self.shared.lock().requests)
+    }
+
     /// Lets go what the latch holds now or will be asked to hold.
     pub fn release(&self, latch: &str) {
         self.shared.latches.release(latch);

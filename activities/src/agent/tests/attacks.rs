@@ -248,6 +248,7 @@ async fn a_conversations_name_cannot_be_a_path_or_an_option() {
             run_dir,
             prompt: String::new(),
             scope: Scope::default(),
+            read_only: Vec::new(),
             limits: world.limits.clone(),
             progress,
             log,

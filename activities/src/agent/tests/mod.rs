@@ -32,6 +32,7 @@ struct World {
     limits: AgentLimits,
     spending: RunLimits,
     scope: Vec<&'static str>,
+    read_only: Vec<&'static str>,
 }
 
 /// A run under way.
@@ -92,6 +93,7 @@ impl World {
                 wall: Duration::from_secs(120),
             },
             scope: vec!["src/greet.js", "test/greet.test.js"],
+            read_only: Vec::new(),
             folder,
         }
     }
@@ -116,6 +118,11 @@ impl World {
                 .scope
                 .iter()
                 .map(|path| RepositoryPath::try_from((*path).to_owned()).unwrap())
+                .collect(),
+            read_only: self
+                .read_only
+                .iter()
+                .map(|path| path.as_bytes().to_vec())
                 .collect(),
             limits: self.limits.clone(),
             progress: progress_sender,

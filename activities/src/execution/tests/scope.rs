@@ -132,11 +132,18 @@ async fn a_refused_agent_goes_on_without_and_may_not_take_the_file() {
     let mut refused = answered(&input, 6, &request, true);
     refused.grants.clear();
     let run = scene.run(&refused).await.unwrap();
-    let AgentResult::OutOfScope { count, first, .. } = &run.result else {
-        panic!("{:?}", run.result);
-    };
-    assert_eq!((*count, first.as_str()), (1, "src/b.js"));
-    assert!(scene.told().contains("src/b.js is not in the scope"));
+    let told = scene.told();
+    assert!(told.contains("src/b.js is not in the scope"), "{told}");
+    match &run.result {
+        // As root, the command could not write the file either.
+        AgentResult::Committed { files: 1, .. } if runs_as_root() => {
+            assert!(told.contains("src/b.js: Permission denied"), "{told}");
+        }
+        AgentResult::OutOfScope { count, first, .. } if !runs_as_root() => {
+            assert_eq!((*count, first.as_str()), (1, "src/b.js"));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 
 mod commands;
 mod limits;
+mod read_only;
 mod walls;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};

@@ -1,0 +1,58 @@
+//! The same cases with a wall taken away: what holds them then?
+
+use sallyport_test_support::attack::{
+    case::{Layer, WALLS},
+    trial::Outcome,
+};
+
+use super::{Arguments, chosen, make_ground, play};
+
+/// Takes each wall away in turn, and prints the table.
+pub async fn all(arguments: &Arguments) -> anyhow::Result<bool> {
+    for wall in WALLS {
+        without(arguments, wall).await?;
+    }
+    Ok(true)
+}
+
+/// Plays the cases that a wall holds without it, and prints what holds them then.
+pub async fn without(arguments: &Arguments, (name, layer): (&str, Layer)) -> anyhow::Result<()> {
+    let ground = make_ground()?;
+    let mut cases = chosen(arguments, &ground);
+    cases.retain(|case| case.held.iter().any(|(held_by, _)| *held_by == layer));
+    println!("\n## Without: {layer}\n");
+    if cases.is_empty() {
+        println!("No case comes so far that this layer has to hold it.");
+        return Ok(());
+    }
+    let more = format!("missing_wall = \"{name}\"\n");
+    let (mut outcomes, after) = play(arguments, &ground, &cases, &more, |_| {}).await?;
+    let place = |outcome: &Outcome| cases.iter().position(|case| case.name == outcome.name);
+    outcomes.sort_by_key(place);
+    println!("| case | held by |\n| --- | --- |");
+    for outcome in &outcomes {
+        println!("| {} | {} |", outcome.name, verdict(outcome, layer));
+    }
+    for wrong in after {
+        println!("\nAfter all: {wrong}");
+    }
+    if !arguments.keep {
+        std::fs::remove_dir_all(&ground.folder)?;
+    }
+    Ok(())
+}
+
+fn verdict(outcome: &Outcome, missing: Layer) -> String {
+    if let Some(harm) = outcome.harm.first() {
+        let harm: String = harm.chars().take(100).collect();
+        return format!(
+            "nothing else, it depends on this layer ({})",
+            harm.replace('|', "/")
+        );
+    }
+    let others = outcome.held.iter().chain(&outcome.instead);
+    match others.into_iter().find(|layer| **layer != missing) {
+        Some(layer) => layer.to_string(),
+        None => "no effect was seen".to_owned(),
+    }
+}
