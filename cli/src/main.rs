@@ -8,6 +8,7 @@ mod config;
 mod dev;
 #[cfg(test)]
 mod docker_compose_tests;
+mod doctor;
 mod exit;
 mod instance;
 mod operator;
@@ -57,6 +58,7 @@ fn run(command: Command) -> Result<(), Problem> {
         Command::Dev(arguments) => dev::run(arguments),
         Command::Worker(arguments) => service::worker(&arguments.config),
         Command::Starter(arguments) => service::starter(&arguments.config),
+        Command::Doctor(arguments) => runtime()?.block_on(doctor::run(arguments)),
         Command::Config(ConfigCommand::Check(arguments)) => {
             let config = Config::load(&arguments.config)?;
             let wrong = |error: anyhow::Error| {

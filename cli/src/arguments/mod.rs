@@ -105,6 +105,8 @@ pub enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Say what this machine can do, and what is missing
+    Doctor(DoctorArguments),
     /// Look after the object storage
     #[command(subcommand)]
     Objects(ObjectsCommand),
@@ -275,6 +277,22 @@ pub struct ServiceArguments {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = "sallyport.toml")]
     pub config: PathBuf,
+}
+
+/// `sallyport doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Needs nothing that runs, and no configuration. Exit code 0 if the configured engine can make a sealed room here, else 1.")]
+pub struct DoctorArguments {
+    /// The configuration [default: sallyport.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the data is, or will be [default: as configured, else .sallyport]
+    #[arg(long, env = "SALLYPORT_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `sallyport config ...`.

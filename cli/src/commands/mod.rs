@@ -56,9 +56,11 @@ pub async fn run(command: Command) -> Result<(), Problem> {
         Command::Inbox(command) => inbox::run(command).await,
         Command::Objects(ObjectsCommand::Collect(arguments)) => objects::collect(arguments).await,
         Command::Token(command) => tokens::run(command).await,
-        Command::Dev(_) | Command::Worker(_) | Command::Starter(_) | Command::Config(_) => {
-            unreachable!("main runs these itself")
-        }
+        Command::Config(_)
+        | Command::Dev(_)
+        | Command::Doctor(_)
+        | Command::Starter(_)
+        | Command::Worker(_) => unreachable!("main runs these itself"),
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::installation::person;
+pub use self::installation::{person, read_users, tools_manifest};
 use self::{
     data_dir::DataDir,
     installation::Addresses,

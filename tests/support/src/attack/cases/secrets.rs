@@ -54,14 +54,17 @@ pub(super) fn cases(ground: &Ground) -> Vec<Case> {
             .told(Layer::InnerRoom, "it failed"),
         Case::new("read-outside", "has Pi's own tool read a file outside the workspace")
             .step(crate::scripted_model::AgentStep::say("I read.").read("/proc/self/environ"))
-            .told(Layer::Extension, "outside the workspace"),
+            .told(Layer::Extension, "outside the workspace")
+            .or(Layer::Environment, Sign::Told("SALLYPORT_POLICY".to_owned())),
         Case::new("read-policy", "has Pi's own tool read Pi's configuration")
             .step(crate::scripted_model::AgentStep::say("I read.").read("/pi-agent/models.json"))
-            .told(Layer::Extension, "outside the workspace"),
+            .told(Layer::Extension, "outside the workspace")
+            .or(Layer::Gateway, Sign::Told("not-a-real-key".to_owned())),
         Case::new("read-by-link", "has Pi's own tool read through a link that a shell command made")
             .bash("mkdir -p build && ln -s /proc/self/environ build/link")
             .step(crate::scripted_model::AgentStep::say("I read.").read("build/link"))
-            .told(Layer::Extension, "outside the workspace"),
+            .told(Layer::Extension, "outside the workspace")
+            .or(Layer::Environment, Sign::Told("SALLYPORT_POLICY".to_owned())),
         Case::new("gate-reads-secrets", "a test reads environment, keys and Pi's session when QA runs it")
             .file(
                 "check.sh",

@@ -52,6 +52,9 @@ fn main() -> ExitCode {
         list(&arguments);
         return ExitCode::SUCCESS;
     }
+    if arguments.walls {
+        return walls::all(&arguments);
+    }
     if !namespace::is_inside() {
         let error = namespace::enter(&[(VARIABLE, &canary::text("environment"))]);
         eprintln!(
@@ -101,9 +104,6 @@ fn list(arguments: &Arguments) {
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
-    if arguments.walls {
-        return walls::all(arguments).await;
-    }
     if let Some(name) = &arguments.without {
         let wall = WALLS.into_iter().find(|(wall, _)| wall == name);
         let wall =

@@ -1,5 +1,7 @@
 //! The same cases with a wall taken away: what holds them then?
 
+use std::process::{Command, ExitCode};
+
 use sallyport_test_support::attack::{
     case::{Layer, WALLS},
     trial::Outcome,
@@ -7,12 +9,25 @@ use sallyport_test_support::attack::{
 
 use super::{Arguments, chosen, make_ground, play};
 
-/// Takes each wall away in turn, and prints the table.
-pub async fn all(arguments: &Arguments) -> anyhow::Result<bool> {
-    for wall in WALLS {
-        without(arguments, wall).await?;
+/// Takes each wall away in turn, each in a process with a network namespace of its own, and prints the table.
+pub fn all(arguments: &Arguments) -> ExitCode {
+    for (wall, _) in WALLS {
+        let played = std::env::current_exe().and_then(|this| {
+            Command::new(this)
+                .args(&arguments.names)
+                .args(["--without", wall, "--jobs", &arguments.jobs.to_string()])
+                .status()
+        });
+        match played {
+            Ok(status) if status.success() => {}
+            Ok(_) => return ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("error: cannot start this program again: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
     }
-    Ok(true)
+    ExitCode::SUCCESS
 }
 
 /// Plays the cases that a wall holds without it, and prints what holds them then.

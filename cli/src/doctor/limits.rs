@@ -1,0 +1,68 @@
+//! What holds a room to each of its limits.
+
+use sallyport_activities::sandbox::Limits;
+use sallyport_workflows::text::{grouped, seconds};
+
+use super::report::Limit;
+
+/// The limits of a shell command's or a gate's room.
+pub fn of_bubblewrap() -> Vec<Limit> {
+    let limits = Limits::for_commands();
+    let limit = |of, allowed: String, kept_by| Limit {
+        of,
+        allowed,
+        kept_by,
+    };
+
+    vec![
+        limit(
+            "wall time",
+            "as the ticket's policy says".to_owned(),
+            "the worker, which ends the room",
+        ),
+        limit(
+            "CPU time",
+            format!("{} each process", seconds(limits.cpu_seconds)),
+            "rlimit (CPU)",
+        ),
+        limit(
+            "memory",
+            format!("{} each process", mebibytes(limits.memory_bytes)),
+            "rlimit (DATA), no cgroup",
+        ),
+        limit(
+            "processes",
+            format!("{} in the room", limits.processes),
+            "rlimit (NPROC), counted in the room's user namespace",
+        ),
+        limit(
+            "open files",
+            format!("{} each process", grouped(limits.open_files)),
+            "rlimit (NOFILE)",
+        ),
+        limit(
+            "size of a file",
+            mebibytes(limits.file_bytes),
+            "rlimit (FSIZE)",
+        ),
+        limit("/tmp", mebibytes(limits.tmp_bytes), "the size of its tmpfs"),
+        limit(
+            "workspace",
+            format!(
+                "{}, {} files",
+                mebibytes(limits.workspace_bytes),
+                grouped(limits.workspace_entries)
+            ),
+            "the worker, which measures every 2 seconds",
+        ),
+        limit(
+            "output",
+            "its beginning and its end".to_owned(),
+            "the worker, which reads and forgets the rest",
+        ),
+    ]
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", grouped(bytes >> 20))
+}
