@@ -1,6 +1,7 @@
 //! A model on a real socket that says what a [`Scenario`] has written down, in the vendors' own protocols:
-//! Anthropic's Messages API (`POST /v1/messages`) and OpenAI's Chat Completions API (`POST /v1/chat/completions`), streaming
-//! and not, with tool calls, structured output, token counts and error bodies.
+//! Anthropic's Messages API (`POST /v1/messages`), OpenAI's Chat Completions API (`POST /v1/chat/completions`) and Google's
+//! Gemini API (`POST /v1beta/models/{model}:generateContent`), streaming and not, with tool calls, structured output, token
+//! counts and error bodies.
 //!
 //! It checks requests as the vendors do (key, required fields, the pairing of tool calls with their results, the
 //! rules for output schemas), so that a client that works here has kept them.
@@ -9,6 +10,8 @@ mod anthropic;
 mod builders;
 mod conversation;
 mod director;
+mod google;
+mod google_rules;
 mod latches;
 mod openai;
 mod protocol;
@@ -23,7 +26,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
@@ -120,8 +123,8 @@ impl ScriptedModel {
         Ok(Self { server, shared })
     }
 
-    /// Where it listens, without a slash or `/v1` at its end. Pi wants exactly this for `anthropic-messages` and `/v1`
-    /// behind it for `openai-completions`; genai wants `/v1/` behind it for both.
+    /// Where it listens, without a slash or `/v1` at its end. Pi wants exactly this for `anthropic-messages`, `/v1` behind it
+    /// for `openai-completions` and `/v1beta` for `google-generative-ai`; genai wants `/v1/` or `/v1beta/` behind it.
     #[must_use]
     pub fn base_url(&self) -> &str {
         self.server.base_url()
@@ -192,7 +195,7 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         &shared,
         place,
         &parts.method,
-        parts.uri.path(),
+        &parts.uri,
         &parts.headers,
         &body,
     )
@@ -206,24 +209,27 @@ async fn answer(
     shared: &Shared,
     place: usize,
     method: &Method,
-    path: &str,
+    uri: &Uri,
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Response {
-    let vendors: [&'static dyn Protocol; 2] = [&anthropic::Anthropic, &openai::OpenAi];
+    let vendors: [&'static dyn Protocol; 3] =
+        [&openai::OpenAi, &anthropic::Anthropic, &google::Google];
     let Some(vendor) = vendors
         .into_iter()
-        .find(|vendor| vendor.path() == path && method == Method::POST)
+        .find(|vendor| vendor.serves(uri.path()) && method == Method::POST)
     else {
         // In the words of the vendor whose key header the caller uses.
-        let vendor = vendors[usize::from(!headers.contains_key("x-api-key"))];
-        return error(vendor, &Refusal::UnknownPath(format!("{method} {path}")));
+        let mut speaking = vendors.into_iter();
+        let vendor = speaking.find(|vendor| headers.contains_key(vendor.key_header()));
+        let refusal = Refusal::UnknownPath(format!("{method} {}", uri.path()));
+        return error(vendor.unwrap_or(vendors[0]), &refusal);
     };
-    let request = match check_key(shared, vendor, headers).and_then(|()| vendor.read(headers, body))
-    {
-        Ok(request) => request,
-        Err(refusal) => return error(vendor, &refusal),
-    };
+    let request =
+        match check_key(shared, vendor, headers).and_then(|()| vendor.read(uri, headers, body)) {
+            Ok(request) => request,
+            Err(refusal) => return error(vendor, &refusal),
+        };
     let directed = shared.lock().director.direct(&request);
     let direction = match directed {
         Ok(direction) => direction,
@@ -335,6 +341,7 @@ fn error(vendor: &dyn Protocol, refusal: &Refusal) -> Response {
         retry_after_seconds: Some(seconds),
         ..
     } = refusal
+        && vendor.tells_retry_after()
     {
         response
             .headers_mut()

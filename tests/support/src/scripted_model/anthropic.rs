@@ -1,6 +1,6 @@
 //! Anthropic's Messages API: `POST /v1/messages`.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 
 use super::conversation::{Answer, Conversation, Message, Refusal, pieces};
@@ -15,15 +15,23 @@ const JSON_PIECE: usize = 48;
 pub(super) struct Anthropic;
 
 impl Protocol for Anthropic {
-    fn path(&self) -> &'static str {
-        "/v1/messages"
+    fn serves(&self, path: &str) -> bool {
+        path == "/v1/messages"
+    }
+
+    fn key_header(&self) -> &'static str {
+        "x-api-key"
     }
 
     fn key(&self, headers: &HeaderMap) -> Option<String> {
-        headers.get("x-api-key")?.to_str().ok().map(str::to_owned)
+        headers
+            .get(self.key_header())?
+            .to_str()
+            .ok()
+            .map(str::to_owned)
     }
 
-    fn read(&self, headers: &HeaderMap, body: &[u8]) -> Result<Conversation, Refusal> {
+    fn read(&self, _uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Conversation, Refusal> {
         if !headers.contains_key("anthropic-version") {
             return Err(Refusal::bad_request(
                 "anthropic-version",

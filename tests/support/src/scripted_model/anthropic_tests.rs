@@ -9,7 +9,7 @@ fn headers() -> HeaderMap {
 }
 
 fn read(request: &Value) -> Result<Conversation, Refusal> {
-    Anthropic.read(&headers(), request.to_string().as_bytes())
+    Anthropic.read(&Uri::default(), &headers(), request.to_string().as_bytes())
 }
 
 fn request(messages: Value) -> Value {
@@ -122,7 +122,7 @@ fn requests_that_the_service_would_refuse_are_refused() {
         assert!(message.contains(words), "{message}");
     }
     assert!(matches!(
-        Anthropic.read(&HeaderMap::new(), b"{}"),
+        Anthropic.read(&Uri::default(), &HeaderMap::new(), b"{}"),
         Err(Refusal::BadRequest { parameter: Some(name), .. }) if name == "anthropic-version"
     ));
 }

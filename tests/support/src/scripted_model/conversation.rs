@@ -11,7 +11,7 @@ pub(super) struct Conversation {
     pub(super) model: String,
     /// Whether the answer is to come as a stream of events.
     pub(super) stream: bool,
-    /// Whether the stream is to end with the token counts (OpenAI's option; always true for Anthropic).
+    /// Whether the stream is to end with the token counts (OpenAI's option; always true for the others).
     pub(super) include_usage: bool,
     /// The JSON schema that the answer must satisfy.
     pub(super) output_schema: Option<Value>,

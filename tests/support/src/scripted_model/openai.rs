@@ -1,6 +1,6 @@
 //! OpenAI's Chat Completions API: `POST /v1/chat/completions`.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use chrono::Utc;
 use serde_json::{Value, json};
 
@@ -18,16 +18,20 @@ const SCHEMA_NAME_LIMIT: usize = 64;
 pub(super) struct OpenAi;
 
 impl Protocol for OpenAi {
-    fn path(&self) -> &'static str {
-        "/v1/chat/completions"
+    fn serves(&self, path: &str) -> bool {
+        path == "/v1/chat/completions"
+    }
+
+    fn key_header(&self) -> &'static str {
+        "authorization"
     }
 
     fn key(&self, headers: &HeaderMap) -> Option<String> {
-        let shown = headers.get("authorization")?.to_str().ok()?;
+        let shown = headers.get(self.key_header())?.to_str().ok()?;
         shown.strip_prefix("Bearer ").map(str::to_owned)
     }
 
-    fn read(&self, _headers: &HeaderMap, body: &[u8]) -> Result<Conversation, Refusal> {
+    fn read(&self, _uri: &Uri, _headers: &HeaderMap, body: &[u8]) -> Result<Conversation, Refusal> {
         let request: Value = serde_json::from_slice(body).map_err(|_| Refusal::BadRequest {
             parameter: None,
             message: "We could not parse the JSON body of your request. (HINT: This likely means you aren't using \

@@ -2,7 +2,11 @@ use super::super::scenario::{ToolCall, Usage};
 use super::*;
 
 fn read(request: &Value) -> Result<Conversation, Refusal> {
-    OpenAi.read(&HeaderMap::new(), request.to_string().as_bytes())
+    OpenAi.read(
+        &Uri::default(),
+        &HeaderMap::new(),
+        request.to_string().as_bytes(),
+    )
 }
 
 fn request(messages: Value) -> Value {
@@ -129,7 +133,11 @@ fn requests_that_the_service_would_refuse_are_refused() {
         assert_eq!(status, 400);
         assert!(message.contains(words), "{message}");
     }
-    let (_, body) = OpenAi.error(&OpenAi.read(&HeaderMap::new(), b"{").unwrap_err());
+    let (_, body) = OpenAi.error(
+        &OpenAi
+            .read(&Uri::default(), &HeaderMap::new(), b"{")
+            .unwrap_err(),
+    );
     assert!(
         body["error"]["message"]
             .as_str()

@@ -1,20 +1,28 @@
 //! What differs from vendor to vendor.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use serde_json::Value;
 
 use super::conversation::{Answer, Conversation, Refusal};
 
 /// A vendor's way of speaking.
 pub(super) trait Protocol: Send + Sync {
-    /// The path of its one call.
-    fn path(&self) -> &'static str;
+    /// Whether `path` is that of its call.
+    fn serves(&self, path: &str) -> bool;
 
-    /// The key that the request shows, where this vendor looks for it.
+    /// The header, in lower case, in which it looks for the key.
+    fn key_header(&self) -> &'static str;
+
+    /// Whether its errors have the header `retry-after`.
+    fn tells_retry_after(&self) -> bool {
+        true
+    }
+
+    /// The key that the request shows.
     fn key(&self, headers: &HeaderMap) -> Option<String>;
 
     /// Checks a request by the vendor's rules and reads it.
-    fn read(&self, headers: &HeaderMap, body: &[u8]) -> Result<Conversation, Refusal>;
+    fn read(&self, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Conversation, Refusal>;
 
     /// The answer as one JSON document.
     fn document(&self, answer: &Answer) -> Value;

@@ -160,7 +160,7 @@ pub enum FailureKind {
     Status {
         /// Such as 429, 500 or 529.
         status: u16,
-        /// The header `retry-after`, in seconds.
+        /// How long to wait, in seconds: the header `retry-after`, or Google's `retryDelay`.
         #[serde(default)]
         retry_after_seconds: Option<u64>,
     },

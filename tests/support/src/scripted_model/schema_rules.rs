@@ -1,7 +1,8 @@
 //! What the vendors demand of a JSON schema for structured output, beyond its being one.
 //!
-//! Both want every object closed (`additionalProperties: false`). OpenAI's strict mode wants every property required;
-//! Anthropic does not know bounds on numbers, on the length of strings, or on the length of arrays (but
+//! Google knows a list of keywords, and here everything else is refused, where the service may also overlook it. The others
+//! want every object closed (`additionalProperties: false`). OpenAI's strict mode wants every property required; Anthropic
+//! does not know bounds on numbers, on the length of strings, or on the length of arrays (but
 //! `minItems` 0 or 1). A schema that breaks this is refused by the real service with 400.
 
 use serde_json::Value;
@@ -44,6 +45,42 @@ pub(super) fn anthropic(schema: &Value) -> Result<(), String> {
             );
         }
         Ok(())
+    })
+}
+
+/// Keywords that Google knows.
+const AT_GOOGLE: [&str; 21] = [
+    "$anchor",
+    "$defs",
+    "$id",
+    "$ref",
+    "additionalProperties",
+    "anyOf",
+    "description",
+    "enum",
+    "format",
+    "items",
+    "maxItems",
+    "maximum",
+    "minItems",
+    "minimum",
+    "oneOf",
+    "prefixItems",
+    "properties",
+    "propertyOrdering",
+    "required",
+    "title",
+    "type",
+];
+
+/// Google's rules.
+pub(super) fn google(schema: &Value) -> Result<(), String> {
+    for_each_schema(schema, &mut |part| {
+        let mut keywords = part.as_object().into_iter().flat_map(|all| all.keys());
+        match keywords.find(|keyword| !AT_GOOGLE.contains(&keyword.as_str())) {
+            None => Ok(()),
+            Some(keyword) => Err(format!("schema keyword `{keyword}` is not supported")),
+        }
     })
 }
 
@@ -136,7 +173,16 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_schema_pleases_both() {
+    fn google_knows_a_list_of_keywords() {
+        let mut schema = closed();
+        schema["$defs"]["file"]["properties"]["path"]["pattern"] = json!("^a");
+        let error = google(&schema).unwrap_err();
+        assert!(error.contains("`pattern`"), "{error}");
+    }
+
+    #[test]
+    fn a_closed_schema_pleases_all() {
+        assert_eq!(google(&closed()), Ok(()));
         assert_eq!(anthropic(&closed()), Ok(()));
         assert_eq!(openai_strict(&closed()), Ok(()));
     }

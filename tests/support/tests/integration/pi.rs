@@ -125,6 +125,7 @@ impl Pi {
 fn write_settings(home: &Path, model: &ScriptedModel, api: &str, key: &str) {
     let base_url = match api {
         "openai-completions" => format!("{}/v1", model.base_url()),
+        "google-generative-ai" => format!("{}/v1beta", model.base_url()),
         _ => model.base_url().to_owned(),
     };
     let models = json!({ "providers": { "scripted": {

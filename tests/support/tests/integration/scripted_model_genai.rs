@@ -13,11 +13,19 @@ use sallyport_test_support::scripted_model::{
 use serde_json::{Value, json};
 
 const KEY: &str = "model-key";
-const VENDORS: [AdapterKind; 2] = [AdapterKind::Anthropic, AdapterKind::OpenAI];
+const VENDORS: [AdapterKind; 3] = [
+    AdapterKind::Anthropic,
+    AdapterKind::OpenAI,
+    AdapterKind::Gemini,
+];
 
 fn target(model: &ScriptedModel, vendor: AdapterKind, key: &str, name: &str) -> ServiceTarget {
+    let version = match vendor {
+        AdapterKind::Gemini => "v1beta",
+        _ => "v1",
+    };
     ServiceTarget {
-        endpoint: Endpoint::from_owned(format!("{}/v1/", model.base_url())),
+        endpoint: Endpoint::from_owned(format!("{}/{version}/", model.base_url())),
         auth: AuthData::from_single(key.to_owned()),
         model: ModelIden::new(vendor, name.to_owned()),
     }
@@ -57,7 +65,7 @@ fn counted(title: &str) -> PlanAnswer {
 }
 
 #[tokio::test]
-async fn a_plan_comes_whole_and_as_a_stream_from_both_vendors() {
+async fn a_plan_comes_whole_and_as_a_stream_from_each_vendor() {
     for vendor in VENDORS {
         let model = ScriptedModel::start(
             Scenario::new().plan([counted("first"), counted("second")]),
@@ -132,6 +140,7 @@ async fn a_plan_comes_whole_and_as_a_stream_from_both_vendors() {
         );
         let key = match vendor {
             AdapterKind::Anthropic => &requests[0].headers["x-api-key"],
+            AdapterKind::Gemini => &requests[0].headers["x-goog-api-key"],
             _ => requests[0].headers["authorization"]
                 .strip_prefix("Bearer ")
                 .unwrap(),
@@ -166,9 +175,14 @@ async fn the_client_sees_status_retry_after_and_the_vendor_s_words() {
                 .map(|answer| answer.first_text().unwrap().to_owned())
                 .map_err(|error| format!("{error:?}"))
         };
+        // Google has no status for a wrong key, and no header for a hint.
+        let (wrong_key, hint) = match vendor {
+            AdapterKind::Gemini => (400, r#"retryDelay\":\"7s"#),
+            _ => (401, r#""retry-after": "7""#),
+        };
         let refused = ask("wrong-key-wrong-key", "model-1").await.unwrap_err();
         assert!(
-            refused.contains("401") && refused.contains("key"),
+            refused.contains(&wrong_key.to_string()) && refused.contains("key"),
             "{refused}"
         );
         let unknown = ask(KEY, "model-9").await.unwrap_err();
@@ -177,10 +191,7 @@ async fn the_client_sees_status_retry_after_and_the_vendor_s_words() {
             "{unknown}"
         );
         let busy = ask(KEY, "model-1").await.unwrap_err();
-        assert!(
-            busy.contains("429") && busy.contains("\"retry-after\": \"7\""),
-            "{busy}"
-        );
+        assert!(busy.contains("429") && busy.contains(hint), "{busy}");
         let answered = ask(KEY, "model-1").await.unwrap();
         assert_eq!(
             serde_json::from_str::<Value>(&answered).unwrap(),
@@ -192,6 +203,6 @@ async fn the_client_sees_status_retry_after_and_the_vendor_s_words() {
             .iter()
             .map(|request| request.status)
             .collect();
-        assert_eq!(statuses, [Some(401), Some(404), Some(429), Some(200)]);
+        assert_eq!(statuses, [Some(wrong_key), Some(404), Some(429), Some(200)]);
     }
 }

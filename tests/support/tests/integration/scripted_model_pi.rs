@@ -1,4 +1,4 @@
-//! The scripted model against the real Pi CLI, over both vendors' protocols.
+//! The scripted model against the real Pi CLI, over each vendor's protocol.
 
 use std::time::Duration;
 
@@ -14,7 +14,11 @@ use crate::pi::Pi;
 use crate::tools::Tools;
 
 const KEY: &str = "model-key";
-const APIS: [&str; 2] = ["anthropic-messages", "openai-completions"];
+const APIS: [&str; 3] = [
+    "anthropic-messages",
+    "openai-completions",
+    "google-generative-ai",
+];
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn last_answer(events: &[Value]) -> &Value {
@@ -199,9 +203,13 @@ async fn a_wrong_key_ends_in_the_vendor_s_error() {
         );
         pi.prompt("go").await;
         let answer = last_answer(&pi.until_settled().await).clone();
+        let status = match api {
+            "google-generative-ai" => "400",
+            _ => "401",
+        };
         assert_eq!(answer["stopReason"], "error", "{api}");
         assert!(
-            answer["errorMessage"].as_str().unwrap().contains("401"),
+            answer["errorMessage"].as_str().unwrap().contains(status),
             "{api}: {answer}"
         );
         assert_eq!(
