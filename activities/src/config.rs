@@ -11,7 +11,7 @@ use crate::gateway::{self, Price, Vendor};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Whose protocol they speak: `anthropic` or `openai`.
+    /// Whose protocol they speak: `anthropic`, `openai` or `google`.
     pub vendor: Vendor,
     /// The key for the vendor's API.
     #[serde(default)]
@@ -35,11 +35,12 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
-    /// The environment variable that holds the key where the configuration has none.
-    pub fn key_variable(&self) -> &'static str {
-        match self.vendor {
-            Vendor::Anthropic => "ANTHROPIC_API_KEY",
-            Vendor::OpenAi => "OPENAI_API_KEY",
+    /// The environment variables that hold the key where the configuration has none; the first that is there counts.
+    pub fn key_variables(vendor: Vendor) -> &'static [&'static str] {
+        match vendor {
+            Vendor::Anthropic => &["ANTHROPIC_API_KEY"],
+            Vendor::OpenAi => &["OPENAI_API_KEY"],
+            Vendor::Google => &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
         }
     }
 
@@ -47,7 +48,11 @@ impl ModelConfig {
     #[must_use]
     pub fn with_key_from(mut self, variable: impl Fn(&str) -> Option<String>) -> Self {
         if self.api_key.is_none() && self.api_key_file.is_none() {
-            self.api_key = variable(self.key_variable()).map(SecretString::from);
+            let variables = Self::key_variables(self.vendor).iter();
+            self.api_key = variables
+                .filter_map(|name| variable(name))
+                .find(|key| !key.is_empty())
+                .map(SecretString::from);
         }
         self
     }
@@ -106,6 +111,22 @@ mod tests {
             secret::ExposeSecret::expose_secret(&kept.agent().unwrap().api_key),
             "hush"
         );
+    }
+
+    #[test]
+    fn googles_key_has_two_names() {
+        let text = "vendor = 'google'\nplanner_model = 'gemini-2.5-flash'\nagent_model = 'gemini-2.5-flash'\n";
+        let key = |environment: &[(&str, &str)]| {
+            let config: ModelConfig = toml::from_str(text).unwrap();
+            let find = |name: &str| environment.iter().find(|(known, _)| *known == name);
+            let config = config.with_key_from(|name| find(name).map(|(_, key)| (*key).to_owned()));
+            let key = config.agent().ok()?.api_key;
+            Some(secret::ExposeSecret::expose_secret(&key).to_owned())
+        };
+        let both = [("GOOGLE_API_KEY", "second"), ("GEMINI_API_KEY", "first")];
+        assert_eq!(key(&both).unwrap(), "first");
+        assert_eq!(key(&both[..1]).unwrap(), "second");
+        assert_eq!(key(&[("OPENAI_API_KEY", "other")]), None);
     }
 
     #[test]

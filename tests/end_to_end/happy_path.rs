@@ -1,9 +1,14 @@
 //! A ticket becomes a merged pull request.
 
-use sallyport_test_support::{demo_scenario::STATES, flux_lens::Status};
+use sallyport_test_support::{
+    demo_scenario::{STATES, demo_scenario},
+    flux_lens::Status,
+};
 use serde_json::json;
 
-use crate::fixture::{git, origin, shared, states, temporal, tests_pass, ticket};
+use crate::fixture::{
+    git, origin, shared, start_in_private_folder, states, temporal, tests_pass, ticket,
+};
 
 #[tokio::test]
 async fn a_ticket_becomes_a_merged_pull_request() {
@@ -128,4 +133,31 @@ async fn the_stock_temporal_command_opens_a_gate() {
     // The library's bug is not this ticket's business, so its tests fail, and the ticket ends in QA_FAILED.
     let view = sallyport.api.until_state(&id, "QA_FAILED").await.unwrap();
     assert_eq!(view["status"]["rounds"]["repairs"], 2, "{view:#}");
+}
+
+#[tokio::test]
+async fn a_ticket_becomes_a_merged_pull_request_with_google() {
+    let mut sallyport = start_in_private_folder("google", "google", demo_scenario(0))
+        .await
+        .unwrap();
+    let id = sallyport.flux_lens.create_ticket(ticket("demo")).unwrap();
+    for gate in ["SPEC", "PR"] {
+        sallyport.api.until_gate(&id, gate).await.unwrap();
+        sallyport.run_sallyport(&["approve", &id, "--yes"]).unwrap();
+    }
+    sallyport.api.until_state(&id, "COMPLETED").await.unwrap();
+    assert_eq!(states(&sallyport.api, &id).await, STATES);
+    assert!(
+        tests_pass(&origin(sallyport.folder(), "demo")),
+        "the fix is on main"
+    );
+    let requests = sallyport.model.as_ref().unwrap().requests();
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.path.starts_with("/v1beta/models/scripted-")),
+        "{:?}",
+        requests.first()
+    );
+    sallyport.stop().unwrap();
 }

@@ -79,7 +79,8 @@ pub(super) fn text(parts: Option<&Vec<Part>>) -> String {
     let texts: Vec<&str> = parts
         .into_iter()
         .flatten()
-        .filter(|part| part.kind == "text")
+        // Google ends some answers with an empty one.
+        .filter(|part| part.kind == "text" && !part.text.is_empty())
         .map(|part| part.text.as_str())
         .collect();
     texts.join("\n")
@@ -183,7 +184,7 @@ mod tests {
             "\n",
             r#"{"type":"tool_execution_end","toolCallId":"c","toolName":"read","result":{"content":[{"type":"text","text":"x"}]},"isError":true}"#,
             "\n",
-            r#"{"type":"message_end","message":{"role":"assistant","content":[{"type":"thinking","thinking":"t"},{"type":"text","text":"done"}],"stopReason":"stop"}}"#,
+            r#"{"type":"message_end","message":{"role":"assistant","content":[{"type":"thinking","thinking":"t"},{"type":"text","text":"done"},{"type":"text","text":""}],"stopReason":"stop"}}"#,
             "\n",
             r#"{"type":"agent_settled"}"#,
             "\n",

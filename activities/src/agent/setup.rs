@@ -167,7 +167,8 @@ fn policy(scope: &Scope, limits: &AgentLimits) -> serde_json::Value {
 fn models(model: &ModelConfig) -> serde_json::Value {
     let (api, path) = match model.vendor {
         Vendor::Anthropic => ("anthropic-messages", ""),
-        Vendor::OpenAi => ("openai-completions", "/v1"),
+        Vendor::OpenAi => ("openai-completions", Vendor::OpenAi.version()),
+        Vendor::Google => ("google-generative-ai", Vendor::Google.version()),
     };
     json!({"providers": {PROVIDER: {
         "baseUrl": format!("http://127.0.0.1:{PORT}{path}"),

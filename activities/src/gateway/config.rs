@@ -8,6 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{GatewayError, Price};
 
+/// Google's methods: an answer as a stream, and in one piece.
+const GOOGLE_STREAM: &str = ":streamGenerateContent";
+const GOOGLE_WHOLE: &str = ":generateContent";
+
+/// What makes Google's stream one of server-sent events.
+pub(super) const GOOGLE_EVENTS: &str = "alt=sse";
+
 /// Whose protocol the model speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -17,6 +24,8 @@ pub enum Vendor {
     /// OpenAI's Chat Completions, which many others speak too.
     #[serde(rename = "openai")]
     OpenAi,
+    /// Google's Gemini API.
+    Google,
 }
 
 impl Vendor {
@@ -25,15 +34,31 @@ impl Vendor {
         match self {
             Self::Anthropic => "https://api.anthropic.com",
             Self::OpenAi => "https://api.openai.com/v1",
+            Self::Google => "https://generativelanguage.googleapis.com/v1beta",
         }
     }
 
-    /// The one path that the gateway serves.
-    pub fn path(self) -> &'static str {
+    /// The version that begins the vendor's paths.
+    pub fn version(self) -> &'static str {
         match self {
-            Self::Anthropic => "/v1/messages",
-            Self::OpenAi => "/v1/chat/completions",
+            Self::Anthropic | Self::OpenAi => "/v1",
+            Self::Google => "/v1beta",
         }
+    }
+
+    /// The configured address with its version: `/v1` or `/v1beta` is added where there is no path; for Anthropic, whose
+    /// clients add it themselves, also where the path does not end with it. No slash at its end.
+    pub(crate) fn versioned(self, base_url: &str) -> Result<Url, String> {
+        let mut url = Url::parse(base_url).map_err(|error| error.to_string())?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err("it must begin with http:// or https://".to_owned());
+        }
+        let mut path = url.path().trim_end_matches('/').to_owned();
+        if path.is_empty() || (self == Self::Anthropic && !path.ends_with(self.version())) {
+            path.push_str(self.version());
+        }
+        url.set_path(&path);
+        Ok(url)
     }
 }
 
@@ -42,7 +67,8 @@ impl Vendor {
 pub struct ModelConfig {
     /// Whose protocol it speaks.
     pub vendor: Vendor,
-    /// Its address. `/v1` is added where there is no path; for Anthropic, also where the path does not end with it.
+    /// Its address. The protocol's version, as `/v1`, is added where there is no path; for Anthropic, also where the path
+    /// does not end with it.
     pub base_url: String,
     /// The key. Never in a log, never in a room.
     pub api_key: SecretString,
@@ -70,31 +96,68 @@ impl ModelConfig {
             context_tokens: match vendor {
                 Vendor::Anthropic => 200_000,
                 Vendor::OpenAi => 128_000,
+                // It reads more, but some models cost twice as much from here on.
+                Vendor::Google => 200_000,
             },
             price: None,
             retry: RetryPolicy::default(),
         }
     }
 
-    /// Where requests are sent.
-    pub(super) fn endpoint(&self) -> Result<Url, GatewayError> {
-        let bad = |reason: String| GatewayError::BadAddress {
-            url: self.base_url.clone(),
-            reason,
+    /// The paths that the gateway serves.
+    pub(super) fn paths(&self) -> Vec<String> {
+        let version = self.vendor.version();
+        let calls: &[bool] = match self.vendor {
+            Vendor::Anthropic | Vendor::OpenAi => &[true],
+            Vendor::Google => &[true, false],
         };
-        let mut url = Url::parse(&self.base_url).map_err(|error| bad(error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(bad("it must begin with http:// or https://".to_owned()));
+        calls
+            .iter()
+            .map(|streamed| format!("{version}{}", self.call(*streamed)))
+            .collect()
+    }
+
+    /// Whether an answer comes as a stream, where the path says so and not the body.
+    pub(super) fn streamed_by(&self, path: &str) -> Option<bool> {
+        (self.vendor == Vendor::Google).then(|| path.ends_with(GOOGLE_STREAM))
+    }
+
+    /// The path of the one call, behind the version.
+    fn call(&self, streamed: bool) -> String {
+        match self.vendor {
+            Vendor::Anthropic => "/messages".to_owned(),
+            Vendor::OpenAi => "/chat/completions".to_owned(),
+            Vendor::Google => {
+                let method = if streamed {
+                    GOOGLE_STREAM
+                } else {
+                    GOOGLE_WHOLE
+                };
+                format!("/models/{}{method}", self.model)
+            }
         }
-        let mut path = url.path().trim_end_matches('/').to_owned();
-        if path.is_empty() || (self.vendor == Vendor::Anthropic && !path.ends_with("/v1")) {
-            path.push_str("/v1");
+    }
+
+    /// Where requests are sent.
+    pub(super) fn endpoint(&self, streamed: bool) -> Result<Url, GatewayError> {
+        // The name becomes a part of Google's path, and must not lead elsewhere.
+        let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+        if self.vendor == Vendor::Google && !self.model.chars().all(fits) {
+            return Err(GatewayError::BadModel {
+                model: self.model.clone(),
+            });
         }
-        path.push_str(match self.vendor {
-            Vendor::Anthropic => "/messages",
-            Vendor::OpenAi => "/chat/completions",
-        });
-        url.set_path(&path);
+        let mut url =
+            self.vendor
+                .versioned(&self.base_url)
+                .map_err(|reason| GatewayError::BadAddress {
+                    url: self.base_url.clone(),
+                    reason,
+                })?;
+        url.set_path(&format!("{}{}", url.path(), self.call(streamed)));
+        if self.vendor == Vendor::Google && streamed {
+            url.set_query(Some(GOOGLE_EVENTS));
+        }
         Ok(url)
     }
 }
@@ -130,7 +193,7 @@ mod tests {
         let endpoint = |vendor, base: &str| {
             let mut config = ModelConfig::new(vendor, "m", "key".into());
             config.base_url = base.to_owned();
-            config.endpoint().map(|url| url.to_string())
+            config.endpoint(true).map(|url| url.to_string())
         };
         for base in [
             "https://api.anthropic.com",
@@ -158,7 +221,36 @@ mod tests {
         ] {
             assert_eq!(endpoint(Vendor::OpenAi, base).unwrap(), expected);
         }
+        for base in ["http://127.0.0.1:9", "http://127.0.0.1:9/v1beta/"] {
+            assert_eq!(
+                endpoint(Vendor::Google, base).unwrap(),
+                "http://127.0.0.1:9/v1beta/models/m:streamGenerateContent?alt=sse"
+            );
+        }
         assert!(endpoint(Vendor::OpenAi, "file:///etc/passwd").is_err());
         assert!(endpoint(Vendor::OpenAi, "nowhere").is_err());
+    }
+
+    #[test]
+    fn a_models_name_leads_nowhere_else_in_googles_path() {
+        for name in ["../files", "m:x", "a/b", "a b", "{x}", "tunedModels/m"] {
+            let error = ModelConfig::new(Vendor::Google, name, "key".into())
+                .endpoint(true)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(name) && error.contains("without"), "{error}");
+        }
+        let good = ModelConfig::new(Vendor::Google, "gemini-2.5-flash", "key".into());
+        assert_eq!(
+            good.endpoint(false).unwrap().as_str(),
+            "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent"
+        );
+        assert_eq!(
+            good.paths(),
+            [
+                "/v1beta/models/gemini-2.5-flash:streamGenerateContent",
+                "/v1beta/models/gemini-2.5-flash:generateContent"
+            ]
+        );
     }
 }

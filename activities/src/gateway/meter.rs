@@ -20,7 +20,20 @@ pub(super) struct Meter {
     /// The line is too long to be of interest; skip to its end.
     skipping: bool,
     tokens: Usage,
+    google: GoogleCounts,
     complete: bool,
+}
+
+/// Google's counts. A part of the stream leaves out those that are zero, and those of later parts replace earlier ones.
+#[derive(Debug, Default)]
+struct GoogleCounts {
+    prompt: u64,
+    tools: u64,
+    cached: u64,
+    answer: u64,
+    thoughts: u64,
+    counted: bool,
+    ended: bool,
 }
 
 impl Meter {
@@ -31,6 +44,7 @@ impl Meter {
             pending: Vec::new(),
             skipping: false,
             tokens: Usage::default(),
+            google: GoogleCounts::default(),
             complete: false,
         }
     }
@@ -81,6 +95,10 @@ impl Meter {
         let Ok(object) = serde_json::from_slice::<Object>(json) else {
             return;
         };
+        if self.vendor == Vendor::Google {
+            self.google(object);
+            return;
+        }
         let usage = object
             .usage
             .or(object.message.and_then(|message| message.usage));
@@ -122,7 +140,32 @@ impl Meter {
                 self.tokens.output_tokens = completion;
                 self.complete = true;
             }
+            Vendor::Google => {}
         }
+    }
+
+    /// Every part of an answer has counts; only those of one that has ended are final.
+    fn google(&mut self, object: Object) {
+        let counts = &mut self.google;
+        if let Some(usage) = object.usage_metadata {
+            set(&mut counts.prompt, usage.prompt_token_count);
+            set(&mut counts.tools, usage.tool_use_prompt_token_count);
+            set(&mut counts.cached, usage.cached_content_token_count);
+            set(&mut counts.answer, usage.candidates_token_count);
+            set(&mut counts.thoughts, usage.thoughts_token_count);
+            counts.counted |= usage.prompt_token_count.is_some();
+        }
+        let mut candidates = object.candidates.iter();
+        counts.ended |= candidates.any(|candidate| candidate.finish_reason.is_some())
+            || object
+                .prompt_feedback
+                .is_some_and(|feedback| feedback.block_reason.is_some());
+        // What was cached is part of the prompt; what was thought is no part of the answer, and costs the same.
+        let cached = counts.cached.min(counts.prompt);
+        self.tokens.input_tokens = (counts.prompt - cached).saturating_add(counts.tools);
+        self.tokens.cache_read_tokens = cached;
+        self.tokens.output_tokens = counts.answer.saturating_add(counts.thoughts);
+        self.complete = counts.counted && counts.ended;
     }
 }
 
@@ -138,6 +181,34 @@ struct Object {
     kind: String,
     usage: Option<Reported>,
     message: Option<Message>,
+    #[serde(rename = "usageMetadata")]
+    usage_metadata: Option<UsageMetadata>,
+    #[serde(default)]
+    candidates: Vec<Candidate>,
+    #[serde(rename = "promptFeedback")]
+    prompt_feedback: Option<PromptFeedback>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UsageMetadata {
+    prompt_token_count: Option<u64>,
+    tool_use_prompt_token_count: Option<u64>,
+    cached_content_token_count: Option<u64>,
+    candidates_token_count: Option<u64>,
+    thoughts_token_count: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Candidate {
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PromptFeedback {
+    block_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -178,6 +249,12 @@ mod tests {
         "\"prompt_tokens_details\":{\"cached_tokens\":200}}}\n\n",
         "data: [DONE]\n\n",
     );
+    const GOOGLE: &str = concat!(
+        "data: {\"candidates\":[{\"content\":{\"parts\":[{\"thought\":true,\"text\":\"hm\"}]}}],",
+        "\"usageMetadata\":{\"promptTokenCount\":1000,\"cachedContentTokenCount\":200,\"thoughtsTokenCount\":30}}\r\n\r\n",
+        "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hi\"}]},\"finishReason\":\"STOP\"}],",
+        "\"usageMetadata\":{\"promptTokenCount\":1000,\"candidatesTokenCount\":50,\"thoughtsTokenCount\":40}}\r\n\r\n",
+    );
 
     fn read(vendor: Vendor, streamed: bool, text: &str, step: usize) -> Option<[u64; 4]> {
         let mut meter = Meter::new(vendor, streamed);
@@ -204,7 +281,25 @@ mod tests {
                 read(Vendor::OpenAi, true, OPENAI, step),
                 Some([800, 50, 200, 0])
             );
+            assert_eq!(
+                read(Vendor::Google, true, GOOGLE, step),
+                Some([800, 90, 200, 0]),
+                "thoughts cost what an answer costs"
+            );
         }
+    }
+
+    #[test]
+    fn google_charges_for_thoughts_without_an_answer_and_for_prompts_that_it_blocks() {
+        let thoughts = r#"{"candidates":[{"finishReason":"MAX_TOKENS"}],
+            "usageMetadata":{"promptTokenCount":3,"thoughtsTokenCount":90}}"#;
+        assert_eq!(
+            read(Vendor::Google, false, thoughts, 9),
+            Some([3, 90, 0, 0])
+        );
+        let blocked =
+            r#"{"promptFeedback":{"blockReason":"SAFETY"},"usageMetadata":{"promptTokenCount":3}}"#;
+        assert_eq!(read(Vendor::Google, false, blocked, 9), Some([3, 0, 0, 0]));
     }
 
     #[test]
@@ -226,6 +321,8 @@ mod tests {
         let cut = OPENAI.find("data: {\"choices\":[],").unwrap();
         assert_eq!(read(Vendor::OpenAi, true, &OPENAI[..cut], 100), None);
         assert_eq!(read(Vendor::OpenAi, false, "{\"usage\":", 100), None);
+        let cut = GOOGLE.rfind("data: ").unwrap();
+        assert_eq!(read(Vendor::Google, true, &GOOGLE[..cut], 100), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod budget;
 mod config;
+mod hint;
 mod meter;
 mod price;
 mod proxy;
@@ -33,6 +34,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{budget::Budget, proxy::Run};
 pub use self::{
     config::{ModelConfig, RetryPolicy, Vendor},
+    hint::pause_asked_for,
     price::{Price, price_of},
 };
 use crate::sandbox::{ROOM_UID, runs_as_root};
@@ -88,6 +90,14 @@ pub enum GatewayError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The model's name cannot stand in a path.
+    #[error(
+        "`{model}` is no name of a Google model; write its id alone, without `models/`, such as `gemini-2.5-flash`"
+    )]
+    BadModel {
+        /// The name.
+        model: String,
+    },
     /// The HTTP client cannot be made.
     #[error("cannot make the HTTP client for the model's vendor: {0}")]
     Client(#[source] reqwest::Error),
@@ -118,7 +128,7 @@ impl Gateway {
             .ok_or_else(|| GatewayError::UnknownPrice {
                 model: config.model.clone(),
             })?;
-        config.endpoint()?;
+        config.endpoint(true)?;
         let client = reqwest::Client::builder()
             .user_agent(concat!("sallyport/", env!("CARGO_PKG_VERSION")))
             // The key goes to the configured address and nowhere else.

@@ -63,6 +63,9 @@ const PRICES: &[(&str, [u64; 4])] = &[
     ("o3", [200, 800, 50, 200]),
     ("o3-pro", [2000, 8000, 2000, 2000]),
     ("o4-mini", [110, 440, 28, 110]),
+    // Only what costs the same however long the prompt is: others cost more from 200,000 tokens on.
+    ("gemini-2.5-flash", [30, 250, 3, 30]),
+    ("gemini-2.5-flash-lite", [10, 40, 1, 10]),
 ];
 
 /// The built-in price of `model`, by the longest known beginning of its name.
@@ -93,6 +96,8 @@ mod tests {
             3_000_000
         );
         assert_eq!(price_of("claude-opus-4-1").unwrap().input, 15_000_000);
+        assert_eq!(price_of("gemini-2.5-flash-lite").unwrap().output, 400_000);
+        assert_eq!(price_of("gemini-2.5-pro"), None, "it has two prices");
         assert_eq!(price_of("somebody-elses-model"), None);
     }
 

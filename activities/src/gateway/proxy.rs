@@ -1,23 +1,21 @@
 //! Serving a run's requests, and passing them on.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::sync::Arc;
 
 use axum::{
     Router,
     body::{Body, Bytes},
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::Response,
     routing::post,
 };
 use futures::StreamExt as _;
 use secrecy::ExposeSecret as _;
+use serde_json::Value;
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep},
+    time::{Duration, Instant, sleep},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -25,6 +23,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     ModelConfig, Vendor,
     budget::{Budget, Reservation},
+    config::GOOGLE_EVENTS,
+    hint::pause_asked_for,
     meter::Meter,
     refusal::Refusal,
     request::{self, LARGEST_BODY, Request},
@@ -32,6 +32,9 @@ use super::{
 
 /// How much of a vendor's error message is passed on.
 const LONGEST_ERROR: usize = 2000;
+
+/// How much of a vendor's error is read: Google's hint when to ask again comes late in it.
+const LONGEST_ERROR_BODY: usize = 64 << 10;
 
 /// Betas of Anthropic's that change only how an answer is streamed or thought about.
 const ALLOWED_BETAS: &[&str] = &[
@@ -53,8 +56,12 @@ pub(super) struct Run {
 }
 
 pub(super) fn router(run: Arc<Run>) -> Router {
-    Router::new()
-        .route(run.config.vendor.path(), post(serve))
+    run.config
+        .paths()
+        .iter()
+        .fold(Router::new(), |router, path| {
+            router.route(path, post(serve))
+        })
         .fallback(refuse_path)
         .method_not_allowed_fallback(refuse_path)
         .with_state(run)
@@ -62,11 +69,14 @@ pub(super) fn router(run: Arc<Run>) -> Router {
 
 async fn refuse_path(State(run): State<Arc<Run>>) -> Response {
     run.budget.refuse();
-    let message = format!("this gateway serves only POST {}", run.config.vendor.path());
+    let message = format!(
+        "this gateway serves only POST {}",
+        run.config.paths().join(" and ")
+    );
     Refusal::new(StatusCode::NOT_FOUND, message).into_response(run.config.vendor)
 }
 
-async fn serve(State(run): State<Arc<Run>>, headers: HeaderMap, body: Body) -> Response {
+async fn serve(State(run): State<Arc<Run>>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
     let vendor = run.config.vendor;
     let refused = |refusal: Refusal| {
         tracing::warn!(reason = %refusal.message, "the model gateway refused a request");
@@ -80,7 +90,13 @@ async fn serve(State(run): State<Arc<Run>>, headers: HeaderMap, body: Body) -> R
             return refused(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message));
         }
     };
-    let request = match request::check(&run.config, &body) {
+    let streamed_by_path = run.config.streamed_by(uri.path());
+    let query = uri.query().unwrap_or_default();
+    if streamed_by_path == Some(true) && !query.split('&').any(|part| part == GOOGLE_EVENTS) {
+        let message = format!("streams are served only with `?{GOOGLE_EVENTS}`");
+        return refused(Refusal::malformed(message));
+    }
+    let request = match request::check(&run.config, streamed_by_path, &body) {
         Ok(request) => request,
         Err(refusal) => return refused(refusal),
     };
@@ -153,7 +169,7 @@ async fn ask(
 ) -> Result<reqwest::Response, Failure> {
     let url = run
         .config
-        .endpoint()
+        .endpoint(request.streamed)
         .map_err(|error| Failure::new(StatusCode::BAD_GATEWAY, true, error.to_string()))?;
     let headers = outgoing_headers(&run.config, headers).ok_or_else(|| {
         Failure::new(
@@ -176,8 +192,8 @@ async fn ask(
         let (failure, wait) = match sent {
             Ok(response) if response.status().is_success() => return Ok(response),
             Ok(response) => {
-                let (status, wait) = (response.status(), retry_after(response.headers()));
-                let failure = vendors_refusal(&run.config, response).await;
+                let status = response.status();
+                let (failure, wait) = vendors_refusal(&run.config, response).await;
                 if !(status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS) {
                     return Err(failure);
                 }
@@ -218,6 +234,7 @@ fn outgoing_headers(config: &ModelConfig, incoming: &HeaderMap) -> Option<Header
     let (name, value) = match config.vendor {
         Vendor::Anthropic => (HeaderName::from_static("x-api-key"), key.to_owned()),
         Vendor::OpenAi => (header::AUTHORIZATION, format!("Bearer {key}")),
+        Vendor::Google => (HeaderName::from_static("x-goog-api-key"), key.to_owned()),
     };
     let mut value = HeaderValue::from_str(&value).ok()?;
     value.set_sensitive(true);
@@ -243,47 +260,32 @@ fn outgoing_headers(config: &ModelConfig, incoming: &HeaderMap) -> Option<Header
     Some(headers)
 }
 
-/// The pause that the vendor asks for, in seconds or until a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
+/// An error of the vendor's, as the room may see it, and the pause that the vendor asks for.
+async fn vendors_refusal(
+    config: &ModelConfig,
+    response: reqwest::Response,
+) -> (Failure, Option<Duration>) {
+    let (status, headers) = (response.status(), response.headers().clone());
+    let mut said = Vec::new();
+    let mut stream = response.bytes_stream();
+    while let Some(Ok(part)) = stream.next().await {
+        said.extend_from_slice(&part);
+        if said.len() > LONGEST_ERROR_BODY {
+            break;
+        }
     }
-    let date = chrono::DateTime::parse_from_rfc2822(value).ok()?;
-    Some(
-        SystemTime::from(date)
-            .duration_since(SystemTime::now())
-            .unwrap_or_default(),
-    )
-}
-
-/// An error of the vendor's, as the room may see it.
-async fn vendors_refusal(config: &ModelConfig, response: reqwest::Response) -> Failure {
-    let status = response.status();
-    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+    let said = String::from_utf8_lossy(&said).replace(config.api_key.expose_secret(), "[key]");
+    let body: Value = serde_json::from_str(&said).unwrap_or_default();
+    let wait = pause_asked_for(&headers, &body);
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) || is_bad_key(&body) {
         // The vendor's own words may quote the key.
         let message = format!(
             "the model's vendor refused the gateway's key ({})",
             status.as_u16()
         );
-        return Failure::new(status, true, message);
+        return (Failure::new(status, true, message), wait);
     }
-    let mut said = Vec::new();
-    let mut body = response.bytes_stream();
-    while let Some(Ok(part)) = body.next().await {
-        said.extend_from_slice(&part);
-        if said.len() > LONGEST_ERROR {
-            break;
-        }
-    }
-    let said = String::from_utf8_lossy(&said).replace(config.api_key.expose_secret(), "[key]");
-    let said: String = match serde_json::from_str::<serde_json::Value>(&said) {
-        Ok(body) => body["error"]["message"]
-            .as_str()
-            .unwrap_or(&said)
-            .to_owned(),
-        Err(_) => said,
-    };
+    let said = body["error"]["message"].as_str().unwrap_or(&said);
     let said: String = said.chars().take(LONGEST_ERROR).collect();
     // 408 and 409 would make Pi's client try again by itself.
     let shown = if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
@@ -291,11 +293,17 @@ async fn vendors_refusal(config: &ModelConfig, response: reqwest::Response) -> F
     } else {
         status
     };
-    Failure::new(
-        shown,
-        true,
-        format!("the model's vendor answered {}: {said}", status.as_u16()),
-    )
+    let message = format!("the model's vendor answered {}: {said}", status.as_u16());
+    (Failure::new(shown, true, message), wait)
+}
+
+/// Whether this is Google's error for a wrong key, which has the status of a wrong request.
+fn is_bad_key(body: &Value) -> bool {
+    let details = body["error"]["details"].as_array();
+    details
+        .into_iter()
+        .flatten()
+        .any(|detail| detail["reason"] == "API_KEY_INVALID")
 }
 
 /// An error with its causes, on one line.

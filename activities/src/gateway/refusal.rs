@@ -50,6 +50,18 @@ impl Refusal {
             Vendor::OpenAi => {
                 json!({"error": {"message": self.message, "type": kind, "code": kind, "param": null}})
             }
+            Vendor::Google => {
+                let status = match self.status {
+                    StatusCode::PAYMENT_REQUIRED => "FAILED_PRECONDITION",
+                    StatusCode::FORBIDDEN => "PERMISSION_DENIED",
+                    StatusCode::NOT_FOUND => "NOT_FOUND",
+                    StatusCode::TOO_MANY_REQUESTS => "RESOURCE_EXHAUSTED",
+                    status if status.is_client_error() => "INVALID_ARGUMENT",
+                    StatusCode::INTERNAL_SERVER_ERROR => "INTERNAL",
+                    _ => "UNAVAILABLE",
+                };
+                json!({"error": {"code": self.status.as_u16(), "message": self.message, "status": status}})
+            }
         };
         (self.status, Json(body)).into_response()
     }

@@ -3,6 +3,8 @@
 //! A body is not passed on but written anew from what is known. Unknown settings are left out. What would make the
 //! vendor itself reach out (its own tools, addresses to fetch, stored files) is refused, so that it shows.
 
+mod google;
+
 use serde_json::{Map, Value};
 
 use super::{ModelConfig, Vendor, refusal::Refusal};
@@ -73,31 +75,26 @@ pub(super) struct Request {
     pub(super) output_tokens: u64,
 }
 
-/// Reads a request, and writes it anew.
-pub(super) fn check(config: &ModelConfig, body: &[u8]) -> Result<Request, Refusal> {
+/// Reads a request, and writes it anew. `streamed_by_path` says whether the answer is a stream, where the body does not say
+/// it: then the path has also named the model.
+pub(super) fn check(
+    config: &ModelConfig,
+    streamed_by_path: Option<bool>,
+    body: &[u8],
+) -> Result<Request, Refusal> {
     let body: Value = serde_json::from_slice(body)
         .map_err(|error| Refusal::malformed(format!("the body is not JSON: {error}")))?;
     let Value::Object(mut body) = body else {
         return Err(Refusal::malformed("the body is no JSON object"));
     };
-    let model = body
-        .get("model")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    if model != config.model {
-        return Err(Refusal::forbidden(format!(
-            "only the model `{}` may be asked",
-            config.model
-        )));
-    }
-    let streamed = match body.get("stream") {
-        None | Some(Value::Null) => false,
-        Some(Value::Bool(streamed)) => *streamed,
-        Some(_) => return Err(Refusal::malformed("`stream` is neither true nor false")),
+    let streamed = match streamed_by_path {
+        Some(streamed) => streamed,
+        None => named_and_streamed(config, &body)?,
     };
     let output_tokens = match config.vendor {
         Vendor::Anthropic => anthropic(&mut body, config.max_output_tokens)?,
         Vendor::OpenAi => openai(&mut body, config.max_output_tokens, streamed)?,
+        Vendor::Google => google::google(&mut body, config.max_output_tokens)?,
     };
     let body = Value::Object(body).to_string().into_bytes();
     let input_tokens = (body.len() as u64).div_ceil(BYTES_PER_TOKEN);
@@ -107,6 +104,22 @@ pub(super) fn check(config: &ModelConfig, body: &[u8]) -> Result<Request, Refusa
         input_tokens,
         output_tokens,
     })
+}
+
+/// Whether a body that asks the one model wants a stream.
+fn named_and_streamed(config: &ModelConfig, body: &Map<String, Value>) -> Result<bool, Refusal> {
+    let model = body.get("model").and_then(Value::as_str);
+    if model != Some(&config.model) {
+        return Err(Refusal::forbidden(format!(
+            "only the model `{}` may be asked",
+            config.model
+        )));
+    }
+    match body.get("stream") {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(streamed)) => Ok(*streamed),
+        Some(_) => Err(Refusal::malformed("`stream` is neither true nor false")),
+    }
 }
 
 fn keep(object: &mut Map<String, Value>, keys: &[&str]) {
@@ -276,7 +289,7 @@ mod tests {
     }
 
     fn checked(vendor: Vendor, body: Value) -> Result<Value, String> {
-        let request = check(&config(vendor), body.to_string().as_bytes())
+        let request = check(&config(vendor), None, body.to_string().as_bytes())
             .map_err(|refusal| refusal.message)?;
         Ok(serde_json::from_slice(&request.body).unwrap())
     }

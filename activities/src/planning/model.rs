@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::{
     failure::{scrub, without_secret},
-    gateway::{ModelConfig, Price, Vendor, price_of},
+    gateway::{ModelConfig, Price, Vendor, pause_asked_for, price_of},
 };
 
 /// The most tokens that one answer may have.
@@ -146,6 +146,7 @@ impl GenaiPlanner {
         let adapter = match config.vendor {
             Vendor::Anthropic => AdapterKind::Anthropic,
             Vendor::OpenAi => AdapterKind::OpenAI,
+            Vendor::Google => AdapterKind::Gemini,
         };
         let target = ServiceTarget {
             endpoint: Endpoint::from_owned(base_url(&config)?),
@@ -177,10 +178,9 @@ impl GenaiPlanner {
         ModelError::Busy {
             status,
             reason,
-            retry_after: error.headers().and_then(|headers| {
-                let seconds = headers.get("retry-after")?.to_str().ok()?.trim();
-                seconds.parse().ok().map(Duration::from_secs)
-            }),
+            retry_after: error
+                .headers()
+                .and_then(|headers| pause_asked_for(headers, &vendor_body(error))),
         }
     }
 }
@@ -228,15 +228,8 @@ fn base_url(config: &ModelConfig) -> Result<String, ModelError> {
     let bad = |reason: String| ModelError::Configuration {
         reason: format!("`{}` is no address: {reason}", scrub(&config.base_url)),
     };
-    let mut url = reqwest::Url::parse(&config.base_url).map_err(|error| bad(error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(bad("it must begin with http:// or https://".to_owned()));
-    }
-    let mut path = url.path().trim_end_matches('/').to_owned();
-    if path.is_empty() || (config.vendor == Vendor::Anthropic && !path.ends_with("/v1")) {
-        path.push_str("/v1");
-    }
-    url.set_path(&format!("{path}/"));
+    let mut url = config.vendor.versioned(&config.base_url).map_err(bad)?;
+    url.set_path(&format!("{}/", url.path()));
     Ok(url.into())
 }
 
@@ -246,10 +239,13 @@ fn usage(response: &ChatResponse, price: &Price) -> Usage {
     let details = response.usage.prompt_tokens_details.as_ref();
     let read = count(details.and_then(|details| details.cached_tokens));
     let written = count(details.and_then(|details| details.cache_creation_tokens));
+    // Of an answer of Google's that was cut while it thought, genai counts the thoughts nowhere else.
+    let details = response.usage.completion_tokens_details.as_ref();
+    let thoughts = details.and_then(|details| details.reasoning_tokens);
     let mut usage = Usage {
         requests: 1,
         input_tokens: count(response.usage.prompt_tokens).saturating_sub(read + written),
-        output_tokens: count(response.usage.completion_tokens),
+        output_tokens: count(response.usage.completion_tokens.or(thoughts)),
         cache_read_tokens: read,
         cache_write_tokens: written,
         cost_micro_usd: 0,
@@ -258,20 +254,26 @@ fn usage(response: &ChatResponse, price: &Price) -> Usage {
     usage
 }
 
-/// What the vendor says about a refusal: `error.message` and `error.code` or `error.type` of its JSON.
-fn vendor_words(error: &genai::Error) -> String {
+/// What the vendor answered instead; null if it was no JSON.
+fn vendor_body(error: &genai::Error) -> Value {
     let body = match error {
         genai::Error::HttpError { body, .. } => body,
         genai::Error::WebModelCall { webc_error, .. }
         | genai::Error::WebAdapterCall { webc_error, .. } => match webc_error {
             webc::Error::ResponseFailedStatus { body, .. } => body,
-            _ => return "no reason given".to_owned(),
+            _ => return Value::Null,
         },
-        _ => return "no reason given".to_owned(),
+        _ => return Value::Null,
     };
-    let json: Value = serde_json::from_str(body).unwrap_or(Value::Null);
-    let said = &json["error"];
-    let code = said["code"].as_str().or_else(|| said["type"].as_str());
+    serde_json::from_str(body).unwrap_or_default()
+}
+
+/// What the vendor says about a refusal: `error.message`, and `error.code`, `error.type` or `error.status` of its JSON.
+fn vendor_words(error: &genai::Error) -> String {
+    let said = &vendor_body(error)["error"];
+    let code = ["code", "type", "status"]
+        .iter()
+        .find_map(|key| said[key].as_str());
     match (said["message"].as_str(), code) {
         (Some(message), Some(code)) => format!("{message} ({code})"),
         (Some(message), None) => message.to_owned(),
@@ -308,111 +310,5 @@ fn unreachable_reason(error: &genai::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use sallyport_test_support::scripted_model::{
-        PlanAnswer, Scenario, ScriptedModel, Usage as ScriptedUsage,
-    };
-
-    use super::*;
-    use crate::planning::answer::{
-        schema,
-        tests::{good, policy},
-    };
-
-    fn planner(model: &ScriptedModel, vendor: Vendor, key: &str) -> GenaiPlanner {
-        let mut config = ModelConfig::new(vendor, "claude-sonnet-4-5", key.into());
-        config.base_url = model.base_url().to_owned();
-        GenaiPlanner::new(config).unwrap()
-    }
-
-    fn conversation() -> Vec<Turn> {
-        vec![
-            Turn::System("You plan.".into()),
-            Turn::User("Plan it.".into()),
-        ]
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn both_vendors_answer_with_what_was_asked_for_and_what_it_cost() {
-        let mut answer = PlanAnswer::json(good());
-        answer.usage = Some(ScriptedUsage {
-            input: 1000,
-            output: 200,
-            cached: 400,
-        });
-        let model = ScriptedModel::start(Scenario::new().plan([answer]), "key").unwrap();
-        for vendor in [Vendor::Anthropic, Vendor::OpenAi] {
-            let planner = planner(&model, vendor, "key");
-            let answer = planner
-                .ask(&conversation(), &schema(&policy().gates))
-                .await
-                .unwrap();
-            assert_eq!(serde_json::from_str::<Value>(&answer.text).unwrap(), good());
-            assert!(!answer.cut);
-            let usage = answer.usage;
-            assert_eq!(
-                (
-                    usage.requests,
-                    usage.input_tokens,
-                    usage.output_tokens,
-                    usage.cache_read_tokens
-                ),
-                (1, 600, 200, 400),
-                "{vendor:?}"
-            );
-            // 3, 15 and 0.3 dollars a million.
-            assert_eq!(usage.cost_micro_usd, 1800 + 3000 + 120);
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_wrong_key_is_final_and_shown_nowhere() {
-        let model =
-            ScriptedModel::start(Scenario::new().plan([PlanAnswer::json(good())]), "key").unwrap();
-        for vendor in [Vendor::Anthropic, Vendor::OpenAi] {
-            let error = planner(&model, vendor, "hush-hush")
-                .ask(&conversation(), &schema(&policy().gates))
-                .await
-                .unwrap_err();
-            assert!(
-                matches!(error, ModelError::Refused { status: 401, .. }),
-                "{error}"
-            );
-            assert!(!format!("{error} {error:?}").contains("hush-hush"));
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn nobody_there_may_be_mended_by_waiting() {
-        let model = ScriptedModel::start(Scenario::new(), "key").unwrap();
-        let planner = planner(&model, Vendor::OpenAi, "key");
-        drop(model);
-        let error = planner
-            .ask(&conversation(), &schema(&policy().gates))
-            .await
-            .unwrap_err();
-        assert!(matches!(error, ModelError::Unreachable { .. }), "{error}");
-    }
-
-    #[test]
-    fn addresses_get_their_version() {
-        let address = |vendor, base: &str| {
-            let mut config = ModelConfig::new(vendor, "gpt-5", "key".into());
-            config.base_url = base.to_owned();
-            base_url(&config)
-        };
-        assert_eq!(
-            address(Vendor::Anthropic, "http://h").unwrap(),
-            "http://h/v1/"
-        );
-        assert_eq!(
-            address(Vendor::OpenAi, "http://h/v1").unwrap(),
-            "http://h/v1/"
-        );
-        assert_eq!(
-            address(Vendor::OpenAi, "http://h/openai/").unwrap(),
-            "http://h/openai/"
-        );
-        assert!(address(Vendor::OpenAi, "h").is_err());
-    }
-}
+#[path = "model_tests.rs"]
+mod tests;

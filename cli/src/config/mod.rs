@@ -164,6 +164,8 @@ impl Config {
         for (name, variable) in [
             ("anthropic", "ANTHROPIC_API_KEY"),
             ("openai", "OPENAI_API_KEY"),
+            ("google", "GEMINI_API_KEY"),
+            ("google", "GOOGLE_API_KEY"),
         ] {
             let is_asked = vendor
                 .as_ref()
@@ -430,6 +432,12 @@ mod tests {
             Layers::parse(Path::new("/x.toml"), "[model]\nvendor = 'openai'\n").unwrap();
         Config::add_vendor_key(&mut named, environment.clone()).unwrap();
         assert_eq!(named.get(&["model", "api_key"]), Some(&"o".into()));
+
+        let google = [("GOOGLE_API_KEY", "g")].map(|(name, key)| (name.to_owned(), key.to_owned()));
+        let mut alone = Layers::parse(Path::new("/x.toml"), "").unwrap();
+        Config::add_vendor_key(&mut alone, google).unwrap();
+        assert_eq!(alone.get(&["model", "vendor"]), Some(&"google".into()));
+        assert_eq!(alone.get(&["model", "api_key"]), Some(&"g".into()));
 
         let mut own =
             Layers::parse(Path::new("/x.toml"), "[model]\napi_key_file = 'mine'\n").unwrap();

@@ -51,7 +51,7 @@ pub fn require_keys(layers: &Layers) -> Result<(), Problem> {
     }
     if !is_set(&["model", "api_key"]) && !is_set(&["model", "api_key_file"]) {
         missing.push(
-            "`model.api_key` or `model.api_key_file`, or ANTHROPIC_API_KEY or OPENAI_API_KEY in the environment",
+            "`model.api_key` or `model.api_key_file`, or ANTHROPIC_API_KEY, OPENAI_API_KEY or GEMINI_API_KEY in the environment",
         );
     }
     if !is_set(&["model", "planner_model"]) || !is_set(&["model", "agent_model"]) {

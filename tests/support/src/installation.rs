@@ -34,12 +34,12 @@ pub enum Model {
     Scripted {
         /// What it plays.
         scenario: Scenario,
-        /// `anthropic` or `openai`: whose protocol.
+        /// `anthropic`, `openai` or `google`: whose protocol.
         vendor: &'static str,
     },
     /// The vendor itself; its key is in the environment.
     Vendor {
-        /// `anthropic` or `openai`.
+        /// `anthropic`, `openai` or `google`.
         vendor: &'static str,
         /// The model that plans and codes.
         model: String,

@@ -21,6 +21,8 @@ use crate::{
     sandbox::Sandbox,
 };
 
+const VENDORS: [Vendor; 3] = [Vendor::Anthropic, Vendor::OpenAi, Vendor::Google];
+
 const KEY: &str = "sk-ant-the-real-key-of-this-installation";
 
 /// A workspace, a model, and everything that an agent's run needs.
@@ -148,7 +150,9 @@ impl World {
         let requests = self.model.requests();
         let body = &requests.last().expect("the model was asked").body;
         let mut text = String::new();
+        // Google's protocol calls the messages so.
         collect_text(&body["messages"], &mut text);
+        collect_text(&body["contents"], &mut text);
         text
     }
 

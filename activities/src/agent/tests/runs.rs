@@ -10,8 +10,8 @@ use sallyport_test_support::scripted_model::{AgentStep, FailureKind, Scenario};
 use super::*;
 
 #[tokio::test]
-async fn pi_does_its_work_with_either_vendor() {
-    for vendor in [Vendor::Anthropic, Vendor::OpenAi] {
+async fn pi_does_its_work_with_each_vendor() {
+    for vendor in VENDORS {
         let world = World::new(vendor, work());
         let running = world.start("Make the greeting better.");
         let progress = running.progress.clone();

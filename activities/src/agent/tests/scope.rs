@@ -27,8 +27,8 @@ fn paths(request: &ScopeRequest) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_request_ends_the_turn_and_the_same_session_goes_on_with_either_vendor() {
-    for vendor in [Vendor::Anthropic, Vendor::OpenAi] {
+async fn a_request_ends_the_turn_and_the_same_session_goes_on_with_each_vendor() {
+    for vendor in VENDORS {
         let first = [asks_for_words(), AgentStep::say("Never said.")];
         let scenario = Scenario::new().run(first).run_when(
             &["was granted"],
@@ -88,7 +88,7 @@ async fn a_request_ends_the_turn_and_the_same_session_goes_on_with_either_vendor
 
 #[tokio::test]
 async fn tools_beside_a_request_run_to_their_end() {
-    for vendor in [Vendor::Anthropic, Vendor::OpenAi] {
+    for vendor in VENDORS {
         let beside = AgentStep::say("All at once.")
             .edit("src/greet.js", "hello", "good morning")
             .request_scope(&["src/words.js"], REASON)
@@ -291,7 +291,7 @@ async fn a_shell_command_makes_no_request_and_no_answer() {
          perl -e 'use Socket; socket(S, PF_INET, SOCK_STREAM, 0); \
              print connect(S, sockaddr_in(18080, INADDR_LOOPBACK)) ? \"CONNECTED\\n\" : \"no way\\n\"'; \
          echo evil > README.md; echo the end";
-    for vendor in [Vendor::Anthropic, Vendor::OpenAi] {
+    for vendor in VENDORS {
         let scenario = Scenario::new().run([
             AgentStep::say("Run.").bash(command).read("forged"),
             AgentStep::say("Write.").write("README.md", "evil"),

@@ -1,6 +1,7 @@
 //! The gateway between a client on its socket and a vendor on this machine's loopback.
 
 mod answers;
+mod google;
 mod refusals;
 
 use std::{

@@ -30,8 +30,8 @@ use repository::Repository;
 #[command(
     name = "cargo xtask demo",
     after_help = "Without --repo it works on a small repository with a real bug that it makes itself.\n\
-                  With ANTHROPIC_API_KEY or OPENAI_API_KEY in the environment a real model plans and codes; without \
-                  one a scripted model answers, which knows only the demo's own ticket."
+                  With ANTHROPIC_API_KEY, OPENAI_API_KEY or GEMINI_API_KEY in the environment a real model plans and \
+                  codes; without one a scripted model answers, which knows only the demo's own ticket."
 )]
 struct Arguments {
     /// Answer at every gate without asking: approve, or what the story has
@@ -47,7 +47,7 @@ struct Arguments {
     /// The ticket: a text file whose first line is the title. Needs --repo
     #[arg(long, value_name = "FILE", requires = "repo")]
     ticket: Option<PathBuf>,
-    /// The model that plans and codes, if there is an API key [default: claude-sonnet-4-5 or gpt-5]
+    /// The model that plans and codes, if there is an API key [default: claude-sonnet-4-5, gpt-5 or gemini-2.5-flash]
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     /// Where the demo's data is kept
@@ -105,8 +105,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let vendor = vendor();
     if arguments.repo.is_some() && vendor.is_none() {
         bail!(
-            "the scripted model knows only the demo's own ticket: set ANTHROPIC_API_KEY or OPENAI_API_KEY to work on \
-             a repository of yours"
+            "the scripted model knows only the demo's own ticket: set ANTHROPIC_API_KEY, OPENAI_API_KEY or \
+             GEMINI_API_KEY to work on a repository of yours"
         );
     }
     if vendor.is_some() && arguments.story == Story::Full {
@@ -121,8 +121,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             "Model: {vendor}, with the API key from your environment. It costs real money."
         )),
         None => say(
-            "Model: SCRIPTED. There is no ANTHROPIC_API_KEY or OPENAI_API_KEY, so a local server speaks the vendor's \
-             protocol and plays\nanswers written in advance. All else is real: Temporal, Postgres, the Pi agent, the \
+            "Model: SCRIPTED. There is no ANTHROPIC_API_KEY, OPENAI_API_KEY or GEMINI_API_KEY, so a local server speaks \
+             a vendor's protocol and plays\nanswers written in advance. All else is real: Temporal, Postgres, the Pi agent, the \
              sandbox, git, QA.",
         ),
     }
@@ -192,16 +192,18 @@ fn vendor() -> Option<&'static str> {
     [
         ("ANTHROPIC_API_KEY", "anthropic"),
         ("OPENAI_API_KEY", "openai"),
+        ("GEMINI_API_KEY", "google"),
+        ("GOOGLE_API_KEY", "google"),
     ]
     .into_iter()
     .find_map(|(name, vendor)| is_set(name).then_some(vendor))
 }
 
 fn model_name(vendor: &str, named: Option<String>) -> String {
-    let usual = if vendor == "anthropic" {
-        "claude-sonnet-4-5"
-    } else {
-        "gpt-5"
+    let usual = match vendor {
+        "anthropic" => "claude-sonnet-4-5",
+        "google" => "gemini-2.5-flash",
+        _ => "gpt-5",
     };
     named.unwrap_or_else(|| usual.to_owned())
 }
