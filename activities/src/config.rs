@@ -1,11 +1,11 @@
 //! The section `[model]` of `sallyport.toml`.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use sallyport_ledger::secret::{self, SecretError, SecretString};
 use serde::Deserialize;
 
-use crate::gateway::{self, Price, Vendor};
+use crate::gateway::{self, Price, RateLimits, Vendor};
 
 /// `[model]`: which models plan and code, and where they answer.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,6 +32,12 @@ pub struct ModelConfig {
     /// The agent's price, if the built-in list does not know it or is wrong.
     #[serde(default)]
     pub agent_price: Option<Price>,
+    /// How many requests a worker sends to the vendor in a minute; more wait. As many as there are, if it is absent.
+    #[serde(default)]
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// How many tokens of input a worker sends to the vendor in a minute; more wait.
+    #[serde(default)]
+    pub input_tokens_per_minute: Option<NonZeroU32>,
 }
 
 impl ModelConfig {
@@ -78,6 +84,10 @@ impl ModelConfig {
             config.base_url.clone_from(url);
         }
         config.price = price;
+        config.rate = RateLimits {
+            requests_per_minute: self.requests_per_minute,
+            input_tokens_per_minute: self.input_tokens_per_minute,
+        };
         Ok(config)
     }
 }
@@ -111,6 +121,22 @@ mod tests {
             secret::ExposeSecret::expose_secret(&kept.agent().unwrap().api_key),
             "hush"
         );
+    }
+
+    #[test]
+    fn limits_a_minute_are_read_and_none_is_no_limit() {
+        let read = |more: &str| {
+            let text = format!(
+                "vendor = 'openai'\nplanner_model = 'a'\nagent_model = 'b'\napi_key = 'k'\n{more}"
+            );
+            toml::from_str::<ModelConfig>(&text).map(|config| config.agent().unwrap().rate)
+        };
+        assert_eq!(read("").unwrap(), RateLimits::default());
+        let limits = read("requests_per_minute = 50\ninput_tokens_per_minute = 30000").unwrap();
+        assert_eq!(limits.requests_per_minute, NonZeroU32::new(50));
+        assert_eq!(limits.input_tokens_per_minute, NonZeroU32::new(30_000));
+        let error = read("requests_per_minute = 0").unwrap_err().to_string();
+        assert!(error.contains("nonzero"), "{error}");
     }
 
     #[test]

@@ -145,10 +145,11 @@ impl Context {
             .into_iter()
             .filter_map(|repository| Some((repository.url, repository.base_branch?)))
             .collect();
+        let gateway = Gateway::new(parts.model.agent()?)?;
         Ok(Self {
             sandbox: Sandbox::open(&parts.tools, &data_dir.join("room-kit"))?,
-            gateway: Gateway::new(parts.model.agent()?)?,
-            planner: Arc::new(GenaiPlanner::new(parts.model.planner()?)?),
+            planner: Arc::new(GenaiPlanner::new(parts.model.planner()?)?.at_pace(gateway.pace())),
+            gateway,
             mirrors: Mirrors::new(data_dir.join("mirrors")),
             forges: Forges::new(parts.database.clone(), parts.author.clone()),
             sources: TicketSources::default().with(FLUX_LENS, flux_lens),

@@ -73,6 +73,8 @@ impl House {
                 agent_model: "claude-sonnet-4-5".into(),
                 planner_price: None,
                 agent_price: None,
+                requests_per_minute: None,
+                input_tokens_per_minute: None,
             },
             flux_lens: FluxLensConfig {
                 token: Some("token".into()),

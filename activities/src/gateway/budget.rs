@@ -77,6 +77,7 @@ impl Budget {
             budget: self.clone(),
             amount,
             settled: false,
+            chargeable: false,
         })
     }
 
@@ -95,13 +96,14 @@ impl Budget {
     }
 }
 
-/// What is set aside for one request. If it is dropped before it is settled, all of it counts as spent: we do not know
-/// what the vendor will charge for an answer that was cut.
+/// What is set aside for one request. If it is dropped before it is settled, and the vendor may charge for it, all of it counts
+/// as spent: we do not know what an answer that was cut will cost.
 #[derive(Debug)]
 pub(super) struct Reservation {
     budget: Budget,
     amount: Usage,
     settled: bool,
+    chargeable: bool,
 }
 
 impl Reservation {
@@ -110,6 +112,11 @@ impl Reservation {
         used.requests = 1;
         used.cost_micro_usd = self.budget.price.cost_micro_usd(&used);
         self.close(used);
+    }
+
+    /// Notes whether the vendor may charge for the request: from when it is sent until it is refused.
+    pub(super) fn set_chargeable(&mut self, chargeable: bool) {
+        self.chargeable = chargeable;
     }
 
     /// The vendor did not take the request, so it cost nothing.
@@ -132,7 +139,12 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if !self.settled {
-            self.close(self.amount);
+            let used = if self.chargeable {
+                self.amount
+            } else {
+                Usage::default()
+            };
+            self.close(used);
         }
     }
 }
@@ -202,14 +214,17 @@ mod tests {
     #[test]
     fn an_answer_without_usage_is_charged_in_full_and_a_refused_request_not_at_all() {
         let budget = budget(10, 1000, 1000);
-        drop(budget.reserve(100, 50).unwrap());
+        let mut sent = budget.reserve(100, 50).unwrap();
+        sent.set_chargeable(true);
+        drop(sent);
         let spent = budget.report().usage;
         assert_eq!(
             (spent.requests, spent.tokens(), spent.cost_micro_usd),
             (1, 150, 250)
         );
         budget.reserve(100, 50).unwrap().release();
-        assert_eq!(budget.report().usage, spent);
-        assert_eq!(budget.report().requests, 2);
+        drop(budget.reserve(100, 50).unwrap());
+        assert_eq!(budget.report().usage, spent, "it was never sent");
+        assert_eq!(budget.report().requests, 3);
     }
 }

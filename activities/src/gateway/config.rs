@@ -6,7 +6,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{GatewayError, Price};
+use super::{GatewayError, Price, RateLimits};
 
 /// Google's methods: an answer as a stream, and in one piece.
 const GOOGLE_STREAM: &str = ":streamGenerateContent";
@@ -82,6 +82,8 @@ pub struct ModelConfig {
     pub price: Option<Price>,
     /// How often the vendor is asked again when it is busy.
     pub retry: RetryPolicy,
+    /// How fast the vendor is asked.
+    pub rate: RateLimits,
 }
 
 impl ModelConfig {
@@ -101,6 +103,7 @@ impl ModelConfig {
             },
             price: None,
             retry: RetryPolicy::default(),
+            rate: RateLimits::default(),
         }
     }
 

@@ -3,7 +3,8 @@
 //! For each run it serves HTTP on a Unix socket of its own. It knows the vendor's key, and the room does not. It lets through
 //! one kind of request (`request`) to one model, and counts what that costs (`budget`): before a request is passed on,
 //! the most that it can cost is set aside, and without that much left it is refused. What it cost in the end is read
-//! from the vendor's answer (`meter`); an answer that does not say is charged with all that was set aside.
+//! from the vendor's answer (`meter`); an answer that does not say is charged with all that was set aside. What is more than
+//! the vendor takes in a minute waits (`rate`).
 //!
 //! A vendor is a variant of [`Vendor`]; what is particular to it is in `request` and `meter`.
 
@@ -13,6 +14,7 @@ mod hint;
 mod meter;
 mod price;
 mod proxy;
+mod rate;
 mod refusal;
 mod request;
 #[cfg(test)]
@@ -36,6 +38,7 @@ pub use self::{
     config::{ModelConfig, RetryPolicy, Vendor},
     hint::pause_asked_for,
     price::{Price, price_of},
+    rate::{Pace, RateLimits},
 };
 use crate::sandbox::{ROOM_UID, runs_as_root};
 
@@ -116,6 +119,7 @@ pub enum GatewayError {
 pub struct Gateway {
     config: Arc<ModelConfig>,
     price: Price,
+    pace: Arc<Pace>,
     client: reqwest::Client,
 }
 
@@ -138,6 +142,7 @@ impl Gateway {
             .build()
             .map_err(GatewayError::Client)?;
         Ok(Self {
+            pace: Arc::new(Pace::new(config.rate)),
             config: Arc::new(config),
             price,
             client,
@@ -147,6 +152,11 @@ impl Gateway {
     /// What the gateway is configured with.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// How fast the vendor is asked; for whoever else asks it too.
+    pub fn pace(&self) -> Arc<Pace> {
+        Arc::clone(&self.pace)
     }
 
     /// Starts to serve one run. The socket is in a new folder `gw` in `folder`, which must be the run's own; as root,
@@ -162,6 +172,7 @@ impl Gateway {
         let run = Arc::new(Run {
             config: Arc::clone(&self.config),
             client: self.client.clone(),
+            pace: Arc::clone(&self.pace),
             budget: Budget::new(limits, self.price),
             deadline,
             closed: CancellationToken::new(),

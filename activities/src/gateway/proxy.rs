@@ -26,6 +26,7 @@ use super::{
     config::GOOGLE_EVENTS,
     hint::pause_asked_for,
     meter::Meter,
+    rate::Pace,
     refusal::Refusal,
     request::{self, LARGEST_BODY, Request},
 };
@@ -47,6 +48,7 @@ const ALLOWED_BETAS: &[&str] = &[
 pub(super) struct Run {
     pub(super) config: Arc<ModelConfig>,
     pub(super) client: reqwest::Client,
+    pub(super) pace: Arc<Pace>,
     pub(super) budget: Budget,
     pub(super) deadline: Instant,
     /// Says that the run is over.
@@ -104,7 +106,7 @@ async fn serve(State(run): State<Arc<Run>>, uri: Uri, headers: HeaderMap, body: 
     if Instant::now() >= run.deadline {
         return refused(Refusal::forbidden("this run's time is up"));
     }
-    let reservation = match run
+    let mut reservation = match run
         .budget
         .reserve(request.input_tokens, request.output_tokens)
     {
@@ -122,7 +124,7 @@ async fn serve(State(run): State<Arc<Run>>, uri: Uri, headers: HeaderMap, body: 
     run.answers.spawn(async move {
         let run = task_run;
         let work = async {
-            match ask(&run, &request, &headers).await {
+            match ask(&run, &request, &headers, &mut reservation).await {
                 Ok(response) => pass_on(response, vendor, request.streamed, reservation, answer).await,
                 Err(failure) => {
                     if failure.unbilled {
@@ -166,6 +168,7 @@ async fn ask(
     run: &Run,
     request: &Request,
     headers: &HeaderMap,
+    reservation: &mut Reservation,
 ) -> Result<reqwest::Response, Failure> {
     let url = run
         .config
@@ -182,6 +185,8 @@ async fn ask(
     let mut delay = retry.first_delay;
     let mut attempt = 1;
     loop {
+        run.pace.wait(request.input_tokens).await;
+        reservation.set_chargeable(true);
         let sent = run
             .client
             .post(url.clone())
@@ -212,6 +217,7 @@ async fn ask(
                 )
             }
         };
+        reservation.set_chargeable(!failure.unbilled);
         let pause = wait.unwrap_or(delay);
         if attempt >= retry.attempts || pause > retry.longest_delay {
             return Err(failure);

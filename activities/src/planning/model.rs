@@ -1,6 +1,6 @@
 //! Asking a model, behind a trait of one method, so that the planner does not depend on how.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use genai::{
@@ -16,11 +16,14 @@ use serde_json::Value;
 
 use crate::{
     failure::{scrub, without_secret},
-    gateway::{ModelConfig, Price, Vendor, pause_asked_for, price_of},
+    gateway::{ModelConfig, Pace, Price, Vendor, pause_asked_for, price_of},
 };
 
 /// The most tokens that one answer may have.
 pub const MAXIMUM_OUTPUT_TOKENS: u32 = 16_000;
+
+/// How many bytes of the conversation are a token, for the pace.
+const BYTES_PER_TOKEN: u64 = 3;
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10 * 60);
@@ -112,6 +115,7 @@ pub struct GenaiPlanner {
     config: ModelConfig,
     target: ServiceTarget,
     price: Price,
+    pace: Arc<Pace>,
 }
 
 impl std::fmt::Debug for GenaiPlanner {
@@ -155,10 +159,17 @@ impl GenaiPlanner {
         };
         Ok(Self {
             client,
+            pace: Arc::new(Pace::new(config.rate)),
             config,
             target,
             price,
         })
+    }
+
+    /// The same, at a pace that it shares with others who ask the vendor.
+    #[must_use]
+    pub fn at_pace(self, pace: Arc<Pace>) -> Self {
+        Self { pace, ..self }
     }
 
     fn problem(&self, error: &genai::Error) -> ModelError {
@@ -202,6 +213,8 @@ impl Planner for GenaiPlanner {
             let options = ChatOptions::default()
                 .with_max_tokens(MAXIMUM_OUTPUT_TOKENS)
                 .with_response_format(ChatResponseFormat::JsonSpec(format));
+            let bytes: usize = conversation.iter().map(|turn| turn.text().len()).sum();
+            self.pace.wait(bytes as u64 / BYTES_PER_TOKEN).await;
             let response = self
                 .client
                 .exec_chat(self.target.clone(), request, Some(&options))

@@ -158,3 +158,20 @@ fn addresses_get_their_version() {
     );
     assert!(address(Vendor::OpenAi, "h").is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_planner_keeps_to_a_pace_that_it_shares() {
+    use crate::gateway::RateLimits;
+    let plan = PlanAnswer::json(good());
+    let model = ScriptedModel::start(Scenario::new().plan([plan]), "key").unwrap();
+    let pace = Arc::new(Pace::new(RateLimits {
+        requests_per_minute: std::num::NonZeroU32::new(1),
+        ..RateLimits::default()
+    }));
+    pace.wait(1).await;
+    let planner = planner(&model, Vendor::Anthropic, "key").at_pace(pace);
+    let (conversation, schema) = (conversation(), schema(&policy().gates));
+    let ask = planner.ask(&conversation, &schema);
+    let held = tokio::time::timeout(Duration::from_millis(300), ask).await;
+    assert!(held.is_err() && model.requests().is_empty());
+}

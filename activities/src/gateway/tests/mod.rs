@@ -2,6 +2,7 @@
 
 mod answers;
 mod google;
+mod pace;
 mod refusals;
 
 use std::{
