@@ -9,6 +9,8 @@ use super::{GatewayReport, Price, RunLimits};
 /// One run's money and tokens.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
+    /// What the log calls the run.
+    name: Arc<str>,
     limits: Arc<RunLimits>,
     price: Price,
     state: Arc<Mutex<State>>,
@@ -29,8 +31,9 @@ pub(super) struct Exhausted {
 }
 
 impl Budget {
-    pub(super) fn new(limits: RunLimits, price: Price) -> Self {
+    pub(super) fn new(name: &str, limits: RunLimits, price: Price) -> Self {
         Self {
+            name: name.into(),
             limits: Arc::new(limits),
             price,
             state: Arc::default(),
@@ -78,6 +81,7 @@ impl Budget {
             amount,
             settled: false,
             chargeable: false,
+            bytes: (0, 0),
         })
     }
 
@@ -104,6 +108,8 @@ pub(super) struct Reservation {
     amount: Usage,
     settled: bool,
     chargeable: bool,
+    /// Bytes of the request and of its answer, for the log.
+    bytes: (usize, usize),
 }
 
 impl Reservation {
@@ -119,13 +125,31 @@ impl Reservation {
         self.chargeable = chargeable;
     }
 
+    /// Notes so many more bytes of the request, and of its answer.
+    pub(super) fn note_bytes(&mut self, request: usize, answer: usize) {
+        self.bytes.0 += request;
+        self.bytes.1 += answer;
+    }
+
     /// The vendor did not take the request, so it cost nothing.
     pub(super) fn release(mut self) {
         self.close(Usage::default());
     }
 
+    /// Every request comes here once, however it ended. The log gets sizes and cost, and nothing of what was said.
     fn close(&mut self, used: Usage) {
         self.settled = true;
+        tracing::info!(
+            run = %self.budget.name,
+            request_bytes = self.bytes.0,
+            answer_bytes = self.bytes.1,
+            input_tokens = used.input_tokens,
+            output_tokens = used.output_tokens,
+            cache_read_tokens = used.cache_read_tokens,
+            cache_write_tokens = used.cache_write_tokens,
+            cost_micro_usd = used.cost_micro_usd,
+            "a request to the model is counted"
+        );
         let mut state = self.budget.state();
         let reserved = &mut state.reserved;
         reserved.requests -= self.amount.requests;
@@ -164,6 +188,7 @@ mod tests {
 
     fn budget(requests: u64, tokens: u64, cost_micro_usd: u64) -> Budget {
         Budget::new(
+            "run-1",
             RunLimits {
                 requests,
                 tokens,

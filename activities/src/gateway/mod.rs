@@ -173,7 +173,7 @@ impl Gateway {
             config: Arc::clone(&self.config),
             client: self.client.clone(),
             pace: Arc::clone(&self.pace),
-            budget: Budget::new(limits, self.price),
+            budget: Budget::new(&folder.display().to_string(), limits, self.price),
             deadline,
             closed: CancellationToken::new(),
             answers: TaskTracker::new(),

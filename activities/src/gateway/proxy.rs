@@ -118,6 +118,7 @@ async fn serve(State(run): State<Arc<Run>>, uri: Uri, headers: HeaderMap, body: 
                 .into_response(vendor);
         }
     };
+    reservation.note_bytes(request.body.len(), 0);
     // In a task of its own: what a client that hangs up leaves behind must still be counted.
     let (answer, answered) = tokio::sync::oneshot::channel();
     let task_run = Arc::clone(&run);
@@ -328,7 +329,7 @@ async fn pass_on(
     response: reqwest::Response,
     vendor: Vendor,
     streamed: bool,
-    reservation: Reservation,
+    mut reservation: Reservation,
     answer: tokio::sync::oneshot::Sender<Response>,
 ) {
     let (parts, passed) = mpsc::channel::<Result<Bytes, std::io::Error>>(16);
@@ -349,6 +350,7 @@ async fn pass_on(
         match part {
             Ok(part) => {
                 meter.push(&part);
+                reservation.note_bytes(0, part.len());
                 // The client hung up: stop the vendor too, by dropping the connection.
                 if parts.send(Ok(part)).await.is_err() {
                     return;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod google;
+mod logs;
 mod pace;
 mod refusals;
 
