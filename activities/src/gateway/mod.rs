@@ -6,7 +6,8 @@
 //! from the vendor's answer (`meter`); an answer that does not say is charged with all that was set aside. What is more than
 //! the vendor takes in a minute waits (`rate`).
 //!
-//! A vendor is a variant of [`Vendor`]; what is particular to it is in `request` and `meter`.
+//! A vendor is a variant of [`Vendor`]; what is particular to it is in `config` (its paths), `request`, `meter`, `hint` (when to
+//! ask again) and `refusal` (the form of its errors).
 
 mod budget;
 mod config;
