@@ -98,6 +98,7 @@ impl WorkspaceSteps {
             git: mirror.git(),
             workspace: &workspace,
             earlier: &earlier,
+            leaks: &self.context.leaks,
         };
         let policy = &approved.policy.repository;
         let subject = Subject {

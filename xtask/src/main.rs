@@ -88,6 +88,18 @@ enum Bench {
     Storm,
     /// Try the API out against its own description, some thousands of requests.
     Schemathesis,
+    /// Measure how long a sealed room takes to start.
+    Rooms {
+        /// How often each kind is started.
+        #[arg(long, default_value_t = 50)]
+        runs: u32,
+    },
+    /// Measure how soon a large repository can be worked on, against a fresh clone.
+    Workspace {
+        /// How many files it has.
+        #[arg(long, default_value_t = 50_000)]
+        files: u32,
+    },
     /// Fill a ledger, show the plan and the time of each list query, and write `docs/list-query-plans.md`.
     Lists {
         /// How many tickets.
@@ -107,6 +119,8 @@ fn main() -> ExitCode {
         Task::Bench(Bench::Races) => tasks::bench_starter("races::bench"),
         Task::Bench(Bench::Schemathesis) => tasks::bench_starter("schemathesis::bench"),
         Task::Bench(Bench::Storm) => tasks::bench_starter("storm::bench"),
+        Task::Bench(Bench::Rooms { runs }) => tasks::bench_activities("rooms", runs),
+        Task::Bench(Bench::Workspace { files }) => tasks::bench_activities("workspace", files),
         Task::Bench(Bench::Lists { rows }) => tasks::bench_lists(rows),
         Task::Lint => tasks::lint(),
         Task::Generate { check } => generate::run(check),

@@ -110,6 +110,18 @@ pub fn bench_starter(test_name: &str) -> Result<ExitCode> {
     pass_on(test)
 }
 
+/// Measures rooms or workspaces. Not optimized: what takes time are the programs that are started.
+pub fn bench_activities(what: &str, number: u32) -> Result<ExitCode> {
+    let tools = setup::run()?;
+    let mut bench = cargo::command(&checkout::root()?, "run");
+    bench
+        .env("SALLYPORT_TOOLS", &tools)
+        .args(["--package", "sallyport-activities"])
+        .args(["--example", "bench", "--", what])
+        .arg(number.to_string());
+    pass_on(bench)
+}
+
 /// Has the list queries planned and measured on a ledger with so many tickets.
 pub fn bench_lists(rows: u32) -> Result<ExitCode> {
     let tools = setup::run()?;

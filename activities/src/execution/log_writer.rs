@@ -9,7 +9,10 @@ use sallyport_ledger::{
 use sallyport_workflows::activities::StepKey;
 use tokio::{sync::mpsc, time::sleep};
 
-use crate::agent::{self, AgentLogLine};
+use crate::{
+    agent::{self, AgentLogLine},
+    leaks::LeakCheck,
+};
 
 /// The most lines that are written at once.
 const BATCH: usize = 200;
@@ -21,6 +24,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// has to wait: its log is not dropped.
 pub(super) async fn write(
     database: Database,
+    leaks: LeakCheck,
     step: StepKey,
     first: u64,
     mut lines: mpsc::Receiver<AgentLogLine>,
@@ -30,7 +34,7 @@ pub(super) async fn write(
     while lines.recv_many(&mut batch, BATCH).await > 0 {
         let rows: Vec<NewLogLine> = (next..)
             .zip(batch.drain(..))
-            .map(|(number, line)| row(number, line))
+            .map(|(number, line)| row(&leaks, number, line))
             .collect();
         next += rows.len() as u64;
         loop {
@@ -49,7 +53,7 @@ pub(super) async fn write(
     }
 }
 
-fn row(line: u64, from: AgentLogLine) -> NewLogLine {
+fn row(leaks: &LeakCheck, line: u64, from: AgentLogLine) -> NewLogLine {
     NewLogLine {
         line,
         at: from.at,
@@ -58,8 +62,8 @@ fn row(line: u64, from: AgentLogLine) -> NewLogLine {
             agent::LogLevel::Warn => LogLevel::Warn,
             agent::LogLevel::Error => LogLevel::Error,
         },
-        message: from.message,
+        message: leaks.hide_own(&from.message),
         tool: from.tool,
-        path: from.path,
+        path: from.path.map(|path| leaks.hide_own(&path)),
     }
 }

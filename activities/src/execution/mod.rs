@@ -210,6 +210,7 @@ impl Run<'_> {
         let (log, lines) = mpsc::channel(256);
         let writer = log_writer::write(
             self.context.database.clone(),
+            self.context.leaks.clone(),
             input.key.clone(),
             first_line,
             lines,
@@ -247,7 +248,7 @@ impl Run<'_> {
                 record.usage = sum(before.usage, now.usage);
                 record.seconds = before.seconds + start.elapsed().as_secs();
                 heartbeat.send_replace(AgentHeartbeat {
-                    step: shorten(&now.step, 200),
+                    step: shorten(&self.context.leaks.hide_own(&now.step), 200),
                     tool_calls: now.tool_calls,
                     tokens: record.usage.tokens(),
                     cost_micro_usd: record.usage.cost_micro_usd,
@@ -267,11 +268,12 @@ impl Run<'_> {
         let report = report.map_err(StepError::step)?;
         record.usage = sum(before.usage, report.usage);
         record.seconds = before.seconds + start.elapsed().as_secs();
+        let final_text = self.context.leaks.hide_own(&report.final_text);
         match &report.stop {
-            Stop::Completed => record.final_text = Some(report.final_text),
+            Stop::Completed => record.final_text = Some(final_text),
             Stop::ScopeRequested { request } => {
                 record.request = Some(request.clone());
-                record.final_text = Some(report.final_text);
+                record.final_text = Some(final_text);
             }
             _ => {}
         }

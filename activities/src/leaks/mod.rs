@@ -168,6 +168,23 @@ impl LeakCheck {
         without(&text, &hits)
     }
 
+    /// `text` without the installation's own secrets, to be logged. For what programs print: there much looks like a secret.
+    pub fn hide_own(&self, text: &str) -> String {
+        let mut hidden = String::with_capacity(text.len());
+        let mut end = 0;
+        for place in self.known.find(text.as_bytes()) {
+            // Each form of a secret is text, so no character is cut; if one were, nothing is shown.
+            let Some(before) = text.get(end..place.start) else {
+                return "[secret]".to_owned();
+            };
+            hidden.push_str(before);
+            hidden.push_str("[secret]");
+            end = place.end;
+        }
+        hidden.push_str(text.get(end..).unwrap_or_default());
+        hidden
+    }
+
     /// What `commit` adds to the one before it. What its files held on the base was there before this ticket.
     async fn step(
         &self,

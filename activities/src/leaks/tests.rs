@@ -146,3 +146,16 @@ async fn a_commit_in_between_is_pushed_too_and_is_left_behind_by_whoever_builds_
     assert_eq!(check.last_clean(git, &base, &clean).await.unwrap(), clean);
     assert_eq!(check.last_clean(git, &base, &base).await.unwrap(), base);
 }
+
+#[test]
+fn own_secrets_are_hidden_in_what_is_logged() {
+    let own = "own-secret-of-ours";
+    let check = LeakCheck::new([own.into()], LARGEST_FILE);
+    let hex = hex::encode(own);
+    assert_eq!(
+        check.hide_own(&format!("ü{own}ü {hex} end")),
+        "ü[secret]ü [secret] end"
+    );
+    assert_eq!(check.hide_own("nothing of ours"), "nothing of ours");
+    assert_eq!(check.hide_own(""), "");
+}

@@ -86,7 +86,7 @@ async fn stored(
     gate: &QualityGate,
     result: CommandResult,
 ) -> Result<GateRun, QaError> {
-    let output = crate::agent::redact(&result.output.text);
+    let output = crate::agent::redact(&room.leaks.hide_own(&result.output.text));
     Ok(GateRun {
         end: match result.stopped {
             None => End::Exited { code: result.exit },

@@ -37,6 +37,7 @@ use self::{
 };
 use crate::{
     git::{Git, GitError},
+    leaks::LeakCheck,
     policy_file::QualityGate,
     sandbox::{Sandbox, SandboxError},
     workspace::{Workspace, WorkspaceError, checkout, diff::readable},
@@ -75,6 +76,8 @@ pub struct QaRoom<'a> {
     pub workspace: &'a Workspace,
     /// What is known already.
     pub earlier: &'a EarlierResults,
+    /// Takes the installation's own secrets out of what gates print.
+    pub leaks: &'a LeakCheck,
 }
 
 /// What QA looks at.

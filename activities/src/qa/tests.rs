@@ -18,6 +18,7 @@ struct Laboratory {
     objects: Objects,
     workspace: Workspace,
     earlier: EarlierResults,
+    leaks: LeakCheck,
 }
 
 impl Laboratory {
@@ -30,6 +31,7 @@ impl Laboratory {
             objects: Objects::open(&objects).unwrap(),
             workspace: Workspace::of(folder.path(), &TicketKey::first("flux-lens", "FL-1")),
             earlier: EarlierResults::in_folder(folder.path().join("earlier")),
+            leaks: LeakCheck::new([], 1 << 20),
             folder,
         }
     }
@@ -55,6 +57,7 @@ impl Laboratory {
             git: mirror.git(),
             workspace: &self.workspace,
             earlier: &self.earlier,
+            leaks: &self.leaks,
         };
         let subject = Subject {
             commit,

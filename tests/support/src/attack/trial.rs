@@ -51,6 +51,8 @@ pub struct Outcome {
     pub held: Vec<Layer>,
     /// Which other layer held it, where one was taken away.
     pub instead: Option<Layer>,
+    /// Where the ticket ended, and the first complaint that a tool told the agent.
+    pub seen: String,
     /// What the attack did, and must not; nothing if it had no effect.
     pub harm: Vec<String>,
     /// What is otherwise not as it must be.
@@ -130,6 +132,7 @@ impl World {
             name: case.name,
             held: Vec::new(),
             instead: None,
+            seen: String::new(),
             harm: Vec::new(),
             wrong: Vec::new(),
             took: Duration::ZERO,
@@ -217,6 +220,7 @@ impl World {
                 false => wrong.push(format!("no sign of {layer}: {sign:?}")),
             }
         }
+        outcome.seen = seen.in_short();
         let instead = case.instead.iter().find(|(_, sign)| seen.has(sign));
         outcome.instead = instead.map(|(layer, _)| *layer);
         if !wrong.is_empty() {
@@ -356,7 +360,29 @@ struct Seen {
     answered: Option<u16>,
 }
 
+/// Words of a program that did not get what it wanted.
+const COMPLAINTS: [&str; 6] = [
+    "failed: ",
+    "denied",
+    "not permitted",
+    "No such file",
+    "refused",
+    "Read-only",
+];
+
 impl Seen {
+    fn in_short(&self) -> String {
+        let complaint = self
+            .told
+            .lines()
+            .find(|line| COMPLAINTS.iter().any(|word| line.contains(word)));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let state = text(&self.view["workflow"]["state"]);
+        let kind = text(&self.view["status"]["failure"]["kind"]);
+        let complaint = complaint.unwrap_or_default().trim();
+        format!("{complaint} {state} {kind}").trim().to_owned()
+    }
+
     fn has(&self, sign: &Sign) -> bool {
         match sign {
             Sign::Told(text) => self.told.contains(text),

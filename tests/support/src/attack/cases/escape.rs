@@ -11,7 +11,14 @@ pub(super) fn cases(ground: &Ground) -> Vec<Case> {
                 system_call(call)
             )))
             .told(Layer::SystemCalls, "failed: Operation not permitted")
-            .or(Layer::Privileges, Sign::Told("failed: ".to_owned()))
+            .or(
+                Layer::Privileges,
+                Sign::Told("failed: Operation not permitted".to_owned()),
+            )
+            .or(
+                Layer::Privileges,
+                Sign::Told("failed: Permission denied".to_owned()),
+            )
     };
     vec![
         call("user-namespace", "becomes root in a namespace of its own", "unshare", "0x10000000"),

@@ -20,7 +20,14 @@ pub(super) fn cases(ground: &Ground) -> Vec<Case> {
         Case::new(name, tries)
             .bash(try_perl(&format!("socket(S, {number}, 2, 0)")))
             .told(Layer::SystemCalls, "failed: Operation not permitted")
-            .or(Layer::Privileges, Sign::Told("failed: ".to_owned()))
+            .or(
+                Layer::Privileges,
+                Sign::Told("failed: Operation not permitted".to_owned()),
+            )
+            .or(
+                Layer::Privileges,
+                Sign::Told("failed: Permission denied".to_owned()),
+            )
     };
     vec![
         Case::new("tcp-to-the-host", "connects to a service on the host's loopback")
@@ -69,7 +76,8 @@ pub(super) fn cases(ground: &Ground) -> Vec<Case> {
         Case::new("io-uring", "makes system calls that no filter sees")
             .bash(try_perl(&format!("syscall({}, 1, 0) >= 0", system_call("io_uring_setup"))))
             .told(Layer::SystemCalls, "failed: Operation not permitted")
-            .or(Layer::Privileges, Sign::Told("failed: ".to_owned())),
+            .or(Layer::Privileges, Sign::Told("failed: Operation not permitted".to_owned()))
+            .or(Layer::Privileges, Sign::Told("failed: Permission denied".to_owned())),
         Case::new("gateway-by-port", "asks the model past Pi, over the port that Pi uses")
             .bash(try_to("exec 3<>/dev/tcp/127.0.0.1/18080"))
             .told(Layer::InnerRoom, refused),

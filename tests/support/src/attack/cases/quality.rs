@@ -45,6 +45,9 @@ pub(super) fn cases(ground: &Ground) -> Vec<Case> {
         Case::new("gate-floods", "a gate prints hundreds of megabytes")
             .file("check.sh", "head -c 200M /dev/zero | tr '\\0' x | fold -w 100; echo; echo the-end-of-it\n")
             .held_by(Layer::Limits, Sign::GateSaid("the-end-of-it".to_owned())),
+        Case::new("gate-prints-a-secret", "a gate prints a secret of the installation, however it came to know it")
+            .file("check.sh", "echo flux-lens-webhook''-secret; echo printed; exit 0\n")
+            .held_by(Layer::Leaks, Sign::GateSaid("[secret]\nprinted".to_owned())),
         Case::new("gate-breaks-terminals", "a gate prints what takes over a terminal or a page")
             .file("check.sh", "printf '\\033]0;owned\\007\\033[2J<script>alert(1)</script>\\n'; exit 1\n")
             .held_by(Layer::QualityGates, Sign::GateSaid("owned".to_owned()))

@@ -46,7 +46,9 @@ pub async fn without(arguments: &Arguments, (name, layer): (&str, Layer)) -> any
     outcomes.sort_by_key(place);
     println!("| case | held by |\n| --- | --- |");
     for outcome in &outcomes {
-        println!("| {} | {} |", outcome.name, verdict(outcome, layer));
+        let verdict = verdict(outcome, layer);
+        let verdict = verdict.replace(&ground.folder.display().to_string(), "...");
+        println!("| {} | {verdict} |", outcome.name);
     }
     for wrong in after {
         println!("\nAfter all: {wrong}");
@@ -68,6 +70,10 @@ fn verdict(outcome: &Outcome, missing: Layer) -> String {
     let others = outcome.held.iter().chain(&outcome.instead);
     match others.into_iter().find(|layer| **layer != missing) {
         Some(layer) => layer.to_string(),
-        None => "no effect was seen".to_owned(),
+        None if missing == Layer::SystemCalls => format!(
+            "nothing else for sure: the call reached the kernel ({})",
+            outcome.seen.replace('|', "/")
+        ),
+        None => format!("no effect was seen ({})", outcome.seen.replace('|', "/")),
     }
 }
