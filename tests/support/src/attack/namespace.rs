@@ -9,7 +9,7 @@ const INSIDE: &str = "SALLYPORT_ATTACK_NAMESPACE";
 /// The metadata service of the clouds.
 pub const METADATA: &str = "169.254.169.254";
 
-/// Brings the loopback up, with one more address, and becomes the program. Python, since it is there wherever Sallyport is
+/// Brings the loopback up, with one more address, lets anybody listen on any port, and becomes the program. Python, since it is there wherever Sallyport is
 /// built, and knows these calls without `unsafe` of ours.
 const SET_UP: &str = r#"
 import fcntl, os, socket, struct, sys
@@ -23,7 +23,9 @@ up(b"lo")
 address = struct.pack("HH4s8x", socket.AF_INET, 0, socket.inet_aton(sys.argv[1]))
 fcntl.ioctl(control, SIOCSIFADDR, struct.pack("16s16s", b"lo:1", address))
 control.close()
-os.execv(sys.argv[2], sys.argv[2:])
+with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as setting:
+    setting.write("0")
+os.execvp(sys.argv[2], sys.argv[2:])
 "#;
 
 /// Whether this process is in there.
@@ -51,8 +53,12 @@ pub fn enter(variables: &[(&str, &str)]) -> io::Error {
     if !is_root() {
         command.args(["--user", "--map-current-user", "--keep-caps"]);
     }
+    command.args(["--", "python3", "-c", SET_UP, METADATA]);
+    if !is_root() {
+        // What was needed for the network is in the way of bubblewrap.
+        command.args(["setpriv", "--inh-caps=-all", "--ambient-caps=-all", "--"]);
+    }
     command
-        .args(["--", "python3", "-c", SET_UP, METADATA])
         .arg(this)
         .args(std::env::args_os().skip(1))
         .env(INSIDE, "1")
