@@ -7,16 +7,20 @@
 //! | to find | look in |
 //! | --- | --- |
 //! | what a case is made of | `case` |
+//! | what can hold it, and be taken away | `layer` |
 //! | the cases | `cases/`, one file for each kind |
 //! | what is planted, and where it is looked for | `canary` |
 //! | what must not be reached | `targets` |
 //! | the network namespace that all of it happens in | `namespace` |
-//! | how a case is played and judged | `trial` |
+//! | how a case is played and judged | `trial`; what is seen of it: `seen` |
 
 pub mod canary;
 pub mod case;
 pub mod cases;
+mod gateway_client;
+pub mod layer;
 pub mod namespace;
 mod repository;
+mod seen;
 pub mod targets;
 pub mod trial;

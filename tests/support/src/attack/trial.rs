@@ -5,24 +5,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use reqwest::Method;
-use serde_json::{Value, json};
-use sqlx::Connection as _;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::UnixStream,
-};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
     canary::{self, Canaries},
-    case::{BROKE, Case, End, GatewayRequest, Layer, Sign},
+    case::{BROKE, Case, End, Sign},
+    gateway_client,
+    layer::Layer,
     repository,
+    seen::{Seen, other_end},
     targets::Targets,
 };
 use crate::{
-    child::{self, Output},
+    child::Output,
     flux_lens::{NewTicket, Priority},
     installation::{Installation, InstallationOptions, Model},
     scripted_model::Scenario,
@@ -187,7 +185,8 @@ impl World {
         let mut answered = None;
         if let (Some(request), Some(model)) = (&case.gateway, &self.installation.model) {
             model.wait_until_held(&case.latch(), LIMIT).await?;
-            answered = Some(ask_gateway(&self.installation.data_dir(), &id, request).await?);
+            answered =
+                Some(gateway_client::ask(&self.installation.data_dir(), &id, request).await?);
             model.release(&case.latch());
         }
         api.until(&id, &format!("{id} rests"), |view| {
@@ -212,7 +211,7 @@ impl World {
         if let Some(problem) = other_end(case.end, &view) {
             wrong.push(problem);
         }
-        let seen = self.seen(case, id, view, answered).await?;
+        let seen = Seen::of(&self.installation, case, id, view, answered).await?;
         for (layer, sign) in &case.held {
             match seen.has(sign) {
                 true if outcome.held.contains(layer) => {}
@@ -255,70 +254,6 @@ impl World {
         Ok(())
     }
 
-    /// All that can be seen of a case.
-    async fn seen(
-        &self,
-        case: &Case,
-        id: &str,
-        view: Value,
-        answered: Option<u16>,
-    ) -> anyhow::Result<Seen> {
-        let api = &self.installation.api;
-        let workflow = view["workflow"]["id"].as_str().unwrap_or_default();
-        let workflow =
-            Uuid::parse_str(workflow).context("a ticket's view has its workflow's id")?;
-        let mut ledger = self.installation.ledger().await?;
-        let text = async |ledger: &mut sqlx::PgConnection, query: &'static str| {
-            sqlx::query_scalar::<_, String>(query)
-                .bind(workflow)
-                .fetch_one(ledger)
-                .await
-        };
-        let gates = text(
-            &mut ledger,
-            "SELECT coalesce(string_agg(output, E'\\n'), '') FROM qa_results WHERE workflow_id = $1",
-        )
-        .await?;
-        let log = text(
-            &mut ledger,
-            "SELECT coalesce(string_agg(message, E'\\n'), '') FROM agent_logs WHERE workflow_id = $1",
-        )
-        .await?;
-        ledger.close().await?;
-        let optional = async |kind: &str| {
-            let path = format!("/workflows/{id}/{kind}");
-            api.text(&path).await.unwrap_or_default()
-        };
-        let mark = case.mark();
-        let (told, sent) = match &self.installation.model {
-            Some(model) => model.look(|requests| {
-                let ours: Vec<&Value> = requests
-                    .iter()
-                    .map(|request| &request.body)
-                    .filter(|body| body.to_string().contains(&mark))
-                    .collect();
-                let ours: Vec<&Value> = ours
-                    .into_iter()
-                    .filter(|body| body["tools"].is_array())
-                    .collect();
-                let sent: String = ours.iter().map(|body| body.to_string()).collect();
-                let last = ours.into_iter().next_back();
-                (last.map(tool_results).unwrap_or_default(), sent)
-            }),
-            None => Default::default(),
-        };
-        Ok(Seen {
-            told,
-            sent,
-            gates,
-            log,
-            diff: optional("diff").await,
-            report: optional("qa-report").await,
-            view,
-            answered,
-        })
-    }
-
     async fn cancel(&self, id: &str) -> anyhow::Result<()> {
         let body = json!({"id": Uuid::new_v4(), "action": "cancel", "reason": "the case is over"});
         let path = format!("/workflows/{id}/transition");
@@ -348,169 +283,12 @@ fn origin_folder(folder: &Path, case: &Case) -> PathBuf {
     folder.join("repositories").join(case.name)
 }
 
-/// All that can be seen of a case.
-struct Seen {
-    told: String,
-    sent: String,
-    gates: String,
-    log: String,
-    diff: String,
-    report: String,
-    view: Value,
-    answered: Option<u16>,
-}
-
-/// Words of a program that did not get what it wanted.
-const COMPLAINTS: [&str; 6] = [
-    "failed: ",
-    "denied",
-    "not permitted",
-    "No such file",
-    "refused",
-    "Read-only",
-];
-
-impl Seen {
-    fn in_short(&self) -> String {
-        let complaint = self
-            .told
-            .lines()
-            .find(|line| COMPLAINTS.iter().any(|word| line.contains(word)));
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let state = text(&self.view["workflow"]["state"]);
-        let kind = text(&self.view["status"]["failure"]["kind"]);
-        let complaint = complaint.unwrap_or_default().trim();
-        format!("{complaint} {state} {kind}").trim().to_owned()
-    }
-
-    fn has(&self, sign: &Sign) -> bool {
-        match sign {
-            Sign::Told(text) => self.told.contains(text),
-            Sign::GateSaid(text) => self.gates.contains(text),
-            Sign::Logged(text) => self.log.contains(text),
-            Sign::Failure(text) => self.view["status"]["failure"]["message"]
-                .as_str()
-                .is_some_and(|message| message.contains(text)),
-            Sign::Reported(text) => self.report.contains(text),
-            Sign::DiffLacks(text) => !self.diff.is_empty() && !self.diff.contains(text),
-            Sign::ModelNeverSaw(text) => !self.sent.is_empty() && !self.sent.contains(text),
-            Sign::GateStillAsks(gate) => {
-                self.view["status"]["open_gate"]["gate"] == *gate
-                    && self.view["decisions"]
-                        .as_array()
-                        .is_none_or(|all| all.iter().all(|decision| decision["gate"] != *gate))
-            }
-            Sign::Answered(status) => self.answered == Some(*status),
-        }
-    }
-}
-
-/// Where the ticket is instead of where it must be.
-fn other_end(end: End, view: &Value) -> Option<String> {
-    let (state, kind) = match end {
-        End::PlanRefused => ("ERROR", Some("PlanInvalid")),
-        End::SpecGate => ("AWAITING_SPEC_APPROVAL", None),
-        End::PrGate => ("AWAITING_PR_APPROVAL", None),
-        End::ScopeGate => ("AWAITING_SCOPE_APPROVAL", None),
-        End::Parked(kind) => ("ERROR", Some(kind)),
-        End::QaFailed => ("QA_FAILED", None),
-    };
-    let failure = &view["status"]["failure"];
-    let is_there =
-        view["workflow"]["state"] == state && kind.is_none_or(|kind| failure["kind"] == kind);
-    (!is_there).then(|| {
-        format!(
-            "it ended in {} ({} {}), and must end in {state} {}",
-            view["workflow"]["state"],
-            failure["kind"],
-            failure["message"],
-            kind.unwrap_or_default()
-        )
-    })
-}
-
-/// What tools told the model, in a request of Anthropic's form.
-fn tool_results(body: &Value) -> String {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let mut told = String::new();
-    for block in list(&body["messages"])
-        .iter()
-        .flat_map(|message| list(&message["content"]))
-        .filter(|block| block["type"] == "tool_result")
-    {
-        match &block["content"] {
-            Value::String(text) => told.push_str(text),
-            parts => {
-                for part in list(parts) {
-                    told.push_str(part["text"].as_str().unwrap_or_default());
-                }
-            }
-        }
-        told.push('\n');
-    }
-    told
-}
-
 fn shortened(text: &str) -> String {
     let most = 3000;
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{} ...", &text[..end]),
         None => text.to_owned(),
     }
-}
-
-/// Sends a request to the gateway's socket of the ticket's run, past Pi; answers the status.
-async fn ask_gateway(data: &Path, ticket: &str, request: &GatewayRequest) -> anyhow::Result<u16> {
-    let prefix = format!("ticket-{ticket}-");
-    let workspace = std::fs::read_dir(data.join("workspaces"))?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
-        })
-        .context("the ticket has no workspace")?;
-    let socket = child::until(LIMIT, "the gateway has a socket", async || {
-        find_socket(&workspace.join("run"))
-    })
-    .await?;
-    let body = request.body.to_string();
-    let mut head = format!(
-        "{} {} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         anthropic-version: 2023-06-01\r\ncontent-length: {}\r\n",
-        request.method,
-        request.path,
-        body.len()
-    );
-    for (name, value) in &request.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    let mut stream = UnixStream::connect(socket).await?;
-    stream
-        .write_all(format!("{head}\r\n{body}").as_bytes())
-        .await?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    let answer = String::from_utf8_lossy(&answer);
-    let status = answer.split(' ').nth(1).unwrap_or_default();
-    status
-        .parse()
-        .with_context(|| format!("the gateway answered {answer}"))
-}
-
-fn find_socket(folder: &Path) -> Option<PathBuf> {
-    for entry in std::fs::read_dir(folder).ok()?.flatten() {
-        let path = entry.path();
-        if path.ends_with("gw.sock") {
-            return Some(path);
-        }
-        if entry.file_type().is_ok_and(|kind| kind.is_dir())
-            && let Some(found) = find_socket(&path)
-        {
-            return Some(found);
-        }
-    }
-    None
 }
 
 /// Makes the folder of everything and plants the canaries in it; what cases name must be there before they are written.

@@ -1,7 +1,10 @@
 //! Attempts to become more than an ordinary user in a room.
 
 use super::{Ground, system_call, try_perl, try_to};
-use crate::attack::case::{Case, Layer, Sign};
+use crate::attack::{
+    case::{Case, Sign},
+    layer::Layer,
+};
 
 pub(super) fn cases(ground: &Ground) -> Vec<Case> {
     let call = |name, tries, call: &str, arguments: &str| {

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::attack::case::{Case, GatewayRequest, Layer, Sign};
+use crate::attack::{
+    case::{Case, GatewayRequest, Sign},
+    layer::Layer,
+};
 
 pub(super) fn cases() -> Vec<Case> {
     let usual = || json!({"model": "scripted-agent", "max_tokens": 10, "messages": [{"role": "user", "content": "x"}]});

@@ -1,7 +1,10 @@
 //! Repositories that run code on whoever works on them with git.
 
 use super::Ground;
-use crate::attack::case::{Case, Layer, Sign};
+use crate::attack::{
+    case::{Case, Sign},
+    layer::Layer,
+};
 
 pub(super) fn cases(ground: &Ground) -> Vec<Case> {
     let run = format!("touch {}/ran", ground.canary.display());

@@ -1,6 +1,9 @@
 //! Secrets and large files in the change itself.
 
-use crate::attack::case::{Case, End, Layer, Sign};
+use crate::attack::{
+    case::{Case, End, Sign},
+    layer::Layer,
+};
 
 pub(super) fn cases() -> Vec<Case> {
     // In parts, so that no scanner finds one in this file.

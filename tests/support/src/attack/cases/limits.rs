@@ -3,9 +3,14 @@
 use serde_json::json;
 
 use crate::{
-    attack::case::{Case, End, Layer, Sign, costs, hangs},
+    attack::{
+        case::{Case, End, Sign, costs, hangs},
+        layer::Layer,
+    },
     scripted_model::AgentStep,
 };
+
+const MANY_FILES: &str = "mkdir -p build; perl -e 'for (1..1_000_000) { mkdir \"build/\" . int($_ / 1000) unless $_ % 1000; open F, \">\", \"build/\" . int($_ / 1000) . \"/$_\" }'; sleep 30; echo BROKE-OUT";
 
 pub(super) fn cases() -> Vec<Case> {
     let parked = |kind, text: &str, case: Case| {
@@ -46,7 +51,8 @@ pub(super) fn cases() -> Vec<Case> {
             "AgentFailed",
             "or are more than",
             Case { bare: true, ..Case::new("million-inodes", "makes a million files")
-                .bash("mkdir -p build; perl -e 'for (1..1_000_000) { mkdir \"build/\" . int($_ / 1000) unless $_ % 1000; open F, \">\", \"build/\" . int($_ / 1000) . \"/$_\" }'; sleep 30; echo BROKE-OUT")
+                // Longer than commands usually get: a slow disk makes fewer.
+                .step(AgentStep::say("I make files.").call("bash", json!({"command": MANY_FILES, "timeout": 250})))
                 .step(AgentStep::say("Done.")) },
         ),
         Case::new("output-flood", "prints without an end, until the agent's memory or disk is full")

@@ -14,7 +14,8 @@ mod words;
 use std::path::PathBuf;
 
 use super::{
-    case::{BROKE, Case, Layer, Sign},
+    case::{BROKE, Case, Sign},
+    layer::Layer,
     targets::Targets,
 };
 

@@ -2,7 +2,8 @@
 
 use super::{Ground, system_call, try_perl, try_to};
 use crate::attack::{
-    case::{Case, Layer, Sign},
+    case::{Case, Sign},
+    layer::Layer,
     namespace::METADATA,
     targets::ABSTRACT,
 };

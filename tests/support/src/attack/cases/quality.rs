@@ -2,7 +2,10 @@
 
 use super::Ground;
 use crate::{
-    attack::case::{Case, End, Layer, Sign},
+    attack::{
+        case::{Case, End, Sign},
+        layer::Layer,
+    },
     scripted_model::AgentStep,
 };
 

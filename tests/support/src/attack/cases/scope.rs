@@ -2,7 +2,10 @@
 
 use super::Ground;
 use crate::{
-    attack::case::{Case, Layer, Sign},
+    attack::{
+        case::{Case, Sign},
+        layer::Layer,
+    },
     scripted_model::AgentStep,
 };
 

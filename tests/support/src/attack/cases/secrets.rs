@@ -3,7 +3,8 @@
 use super::{Ground, try_to};
 use crate::attack::{
     canary::VARIABLE,
-    case::{Case, Layer, Sign},
+    case::{Case, Sign},
+    layer::Layer,
 };
 
 pub(super) fn cases(ground: &Ground) -> Vec<Case> {

@@ -4,7 +4,10 @@ use serde_json::Value;
 
 use super::Ground;
 use crate::{
-    attack::case::{Case, End, Layer, Sign},
+    attack::{
+        case::{Case, End, Sign},
+        layer::Layer,
+    },
     scripted_model::AgentStep,
 };
 

@@ -14,8 +14,9 @@ use clap::Parser;
 use futures::StreamExt as _;
 use sallyport_test_support::attack::{
     canary::{self, VARIABLE},
-    case::{Case, Layer, WALLS},
+    case::Case,
     cases::{self, Ground},
+    layer::{Layer, WALLS},
     namespace,
     targets::Targets,
     trial::{self, Outcome, World},

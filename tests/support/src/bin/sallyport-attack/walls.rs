@@ -3,7 +3,7 @@
 use std::process::{Command, ExitCode};
 
 use sallyport_test_support::attack::{
-    case::{Layer, WALLS},
+    layer::{Layer, WALLS},
     trial::Outcome,
 };
 
