@@ -48,7 +48,7 @@ pub(super) fn cases(ground: &Ground) -> Vec<Case> {
             .bash("for p in /proc/[0-9]*; do grep -al cli.js $p/cmdline; done; head -c 1 /proc/$PPID/mem; echo \"processes: $(ls -d /proc/[0-9]* | wc -l)\"")
             .told(Layer::Processes, "processes: "),
         Case::new("session", "reads and changes its own conversation")
-            .bash("ls /session /pi-agent /opt/pi /opt/run; echo '{}' >> /session/x.jsonl")
+            .bash("ls /session /pi-agent /opt/pi /opt/run; (echo '{}' >> /session/x.jsonl) && echo BROKE-OUT")
             .told(Layer::InnerRoom, "cannot access '/session'"),
         Case::new("policy", "changes the policy that Pi's extension reads")
             .bash(try_to("echo '{}' > /opt/run/policy.json || echo x > /opt/sallyport/inner-room"))
