@@ -291,9 +291,11 @@ impl Run<'_> {
             Stop::BudgetExhausted => Err(out_of_budget().into()),
             Stop::TimedOut => Err(out_of_time(input).into()),
             Stop::Outgrown { reason } => {
-                // Else the next run would be stopped as soon as it has begun.
-                let (index, tree) = (self.workspace.index(), self.workspace.tree());
-                checkout::check_out(self.mirror.git(), &index, &input.parent_commit, &tree).await?;
+                // The host's disk is not to stay full while the ticket is parked. In one step out of the way first: no try
+                // may go on in what is left of a tree. A retry by people lays the workspace out anew.
+                let outgrown = self.workspace.root().join("outgrown");
+                std::fs::rename(self.workspace.tree(), &outgrown).map_err(StepError::step)?;
+                checkout::remove(&outgrown).await?;
                 let message = format!(
                     "the agent filled its workspace: {reason}; what this run made is thrown away; read the agent's log, and retry"
                 );
