@@ -43,7 +43,7 @@ pub use capture::{Capture, Captured};
 pub use command::{CommandResult, Stopped, run_command};
 pub use files::{FileProblem, give_to_room, open_beneath, read_beneath};
 pub(crate) use launcher::FILE as LAUNCHER;
-pub use preflight::{preflight, preflight_without_node};
+pub use preflight::{preflight, preflight_without_node, system_program};
 pub use process::{RoomExit, RoomProcess};
 pub use read_only::keep_read_only;
 pub use room::{Layer, Limits, Room};

@@ -1,6 +1,6 @@
 //! Whether this machine can seal a room at all, asked before any work is taken.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::time::timeout;
 
@@ -12,6 +12,21 @@ use super::{
 const INSTALL_BUBBLEWRAP: &str = "`apt-get install bubblewrap` (Debian, Ubuntu), `dnf install bubblewrap` (Fedora) or `pacman -S bubblewrap` (Arch)";
 const INSTALL_UTIL_LINUX: &str =
     "`apt-get install util-linux` (Debian, Ubuntu) or your distribution's util-linux package";
+
+/// Where a program of the system is. The path of whoever calls us does not matter to a worker.
+pub fn system_program(name: &str) -> Option<PathBuf> {
+    [
+        "/usr/local/sbin",
+        "/usr/local/bin",
+        "/usr/sbin",
+        "/usr/bin",
+        "/sbin",
+        "/bin",
+    ]
+    .iter()
+    .map(|folder| Path::new(folder).join(name))
+    .find(|path| path.is_file())
+}
 
 /// Checks that the programs that make a room are there, and makes two: one in which Node must run and the network must not
 /// be there, and an agent's, from which a further one must start. `folder` is any folder that the room's user reaches; it
@@ -37,17 +52,7 @@ async fn check(sandbox: &Sandbox, folder: &Path, first: &str) -> Result<(), Sand
         programs.push("setpriv");
     }
     for program in programs {
-        let found = [
-            "/usr/local/sbin",
-            "/usr/local/bin",
-            "/usr/sbin",
-            "/usr/bin",
-            "/sbin",
-            "/bin",
-        ]
-        .iter()
-        .any(|folder| Path::new(folder).join(program).is_file());
-        if !found {
+        if system_program(program).is_none() {
             return Err(missing(program.to_owned(), INSTALL_UTIL_LINUX));
         }
     }

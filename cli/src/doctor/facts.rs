@@ -133,7 +133,7 @@ pub async fn gather(manifest: &Path, data_dir: &Path) -> anyhow::Result<Facts> {
     }
     let bwrap = match &listed {
         Ok(tools) => Some(tools.bwrap.clone()),
-        Err(_) => find("bwrap"),
+        Err(_) => sandbox::system_program("bwrap"),
     };
     Ok(Facts {
         uid,
@@ -153,28 +153,11 @@ pub async fn gather(manifest: &Path, data_dir: &Path) -> anyhow::Result<Facts> {
     })
 }
 
-/// Where the system's programs are; the path of whoever calls us does not matter to a worker.
-const FOLDERS: [&str; 6] = [
-    "/usr/local/sbin",
-    "/usr/local/bin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-];
-
-fn find(program: &str) -> Option<PathBuf> {
-    FOLDERS
-        .iter()
-        .map(|folder| Path::new(folder).join(program))
-        .find(|path| path.is_file())
-}
-
 fn program(name: &'static str, package: &'static str) -> Program {
     Program {
         name,
         package,
-        found: find(name).is_some(),
+        found: sandbox::system_program(name).is_some(),
     }
 }
 

@@ -29,8 +29,6 @@ pub enum Sign {
     Told(String),
     /// The output of a quality gate has this text.
     GateSaid(String),
-    /// The agent's log has this text.
-    Logged(String),
     /// The ticket is parked, and the reason has this text.
     Failure(String),
     /// The QA report has this text.
@@ -52,8 +50,6 @@ pub struct GatewayRequest {
     pub method: &'static str,
     /// The path.
     pub path: &'static str,
-    /// More headers.
-    pub headers: Vec<(&'static str, &'static str)>,
     /// The body.
     pub body: Value,
 }

@@ -37,16 +37,13 @@ pub(super) async fn ask(
     })
     .await?;
     let body = request.body.to_string();
-    let mut head = format!(
+    let head = format!(
         "{} {} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\ncontent-type: application/json\r\n\
          anthropic-version: 2023-06-01\r\ncontent-length: {}\r\n",
         request.method,
         request.path,
         body.len()
     );
-    for (name, value) in &request.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
     let mut stream = UnixStream::connect(socket).await?;
     stream
         .write_all(format!("{head}\r\n{body}").as_bytes())

@@ -9,8 +9,8 @@ const INSIDE: &str = "SALLYPORT_ATTACK_NAMESPACE";
 /// The metadata service of the clouds.
 pub const METADATA: &str = "169.254.169.254";
 
-/// Brings the loopback up, with one more address, lets anybody listen on any port, and becomes the program. Python, since it is there wherever Sallyport is
-/// built, and knows these calls without `unsafe` of ours.
+/// Brings the loopback up, with one more address, lets anybody listen on any port, and becomes the program. Python, since
+/// it is there wherever Sallyport is built, and knows these calls without `unsafe` of ours.
 const SET_UP: &str = r#"
 import fcntl, os, socket, struct, sys
 SIOCSIFADDR, SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8916, 0x8913, 0x8914, 1

@@ -14,7 +14,6 @@ pub(super) struct Seen {
     pub(super) told: String,
     sent: String,
     gates: String,
-    log: String,
     diff: String,
     report: String,
     view: Value,
@@ -49,21 +48,11 @@ impl Seen {
         let workflow =
             Uuid::parse_str(workflow).context("a ticket's view has its workflow's id")?;
         let mut ledger = installation.ledger().await?;
-        let text = async |ledger: &mut sqlx::PgConnection, query: &'static str| {
-            sqlx::query_scalar::<_, String>(query)
-                .bind(workflow)
-                .fetch_one(ledger)
-                .await
-        };
-        let gates = text(
-            &mut ledger,
+        let gates = sqlx::query_scalar(
             "SELECT coalesce(string_agg(output, E'\\n'), '') FROM qa_results WHERE workflow_id = $1",
         )
-        .await?;
-        let log = text(
-            &mut ledger,
-            "SELECT coalesce(string_agg(message, E'\\n'), '') FROM agent_logs WHERE workflow_id = $1",
-        )
+        .bind(workflow)
+        .fetch_one(&mut ledger)
         .await?;
         ledger.close().await?;
         let optional = async |kind: &str| {
@@ -76,15 +65,11 @@ impl Seen {
                 let ours: Vec<&Value> = requests
                     .iter()
                     .map(|request| &request.body)
-                    .filter(|body| body.to_string().contains(&mark))
-                    .collect();
-                let ours: Vec<&Value> = ours
-                    .into_iter()
-                    .filter(|body| body["tools"].is_array())
+                    .filter(|body| body["tools"].is_array() && body.to_string().contains(&mark))
                     .collect();
                 let sent: String = ours.iter().map(|body| body.to_string()).collect();
-                let last = ours.into_iter().next_back();
-                (last.map(tool_results).unwrap_or_default(), sent)
+                let told = ours.last().map(|body| tool_results(body));
+                (told.unwrap_or_default(), sent)
             }),
             None => Default::default(),
         };
@@ -92,7 +77,6 @@ impl Seen {
             told,
             sent,
             gates,
-            log,
             diff: optional("diff").await,
             report: optional("qa-report").await,
             view,
@@ -118,7 +102,6 @@ impl Seen {
         match sign {
             Sign::Told(text) => self.told.contains(text),
             Sign::GateSaid(text) => self.gates.contains(text),
-            Sign::Logged(text) => self.log.contains(text),
             Sign::Failure(text) => self.view["status"]["failure"]["message"]
                 .as_str()
                 .is_some_and(|message| message.contains(text)),

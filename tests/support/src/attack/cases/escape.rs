@@ -1,27 +1,12 @@
 //! Attempts to become more than an ordinary user in a room.
 
-use super::{Ground, system_call, try_perl, try_to};
-use crate::attack::{
-    case::{Case, Sign},
-    layer::Layer,
-};
+use super::{Ground, refused_call, system_call, try_to};
+use crate::attack::{case::Case, layer::Layer};
 
 pub(super) fn cases(ground: &Ground) -> Vec<Case> {
     let call = |name, tries, call: &str, arguments: &str| {
-        Case::new(name, tries)
-            .bash(try_perl(&format!(
-                "syscall({}, {arguments}) >= 0",
-                system_call(call)
-            )))
-            .told(Layer::SystemCalls, "failed: Operation not permitted")
-            .or(
-                Layer::Privileges,
-                Sign::Told("failed: Operation not permitted".to_owned()),
-            )
-            .or(
-                Layer::Privileges,
-                Sign::Told("failed: Permission denied".to_owned()),
-            )
+        let code = format!("syscall({}, {arguments}) >= 0", system_call(call));
+        refused_call(name, tries, &code)
     };
     vec![
         call("user-namespace", "becomes root in a namespace of its own", "unshare", "0x10000000"),

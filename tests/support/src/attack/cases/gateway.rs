@@ -16,12 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
     };
     let case = |name, tries, method, path, body: Value, status| {
         Case {
-            gateway: Some(GatewayRequest {
-                method,
-                path,
-                headers: Vec::new(),
-                body,
-            }),
+            gateway: Some(GatewayRequest { method, path, body }),
             ..Case::new(name, tries)
         }
         .held_by(Layer::Gateway, Sign::Answered(status))

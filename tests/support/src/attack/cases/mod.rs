@@ -76,6 +76,16 @@ fn try_perl(code: &str) -> String {
     format!("perl -e '(do {{ {code} }}) ? print \"{BROKE}\\n\" : print \"failed: $!\\n\"'")
 }
 
+/// A case that makes a system call, a piece of Perl that is true if it succeeds, which the filter must refuse.
+fn refused_call(name: &'static str, tries: &'static str, code: &str) -> Case {
+    let told = |text: &str| Sign::Told(format!("failed: {text}"));
+    Case::new(name, tries)
+        .bash(try_perl(code))
+        .held_by(Layer::SystemCalls, told("Operation not permitted"))
+        .or(Layer::Privileges, told("Operation not permitted"))
+        .or(Layer::Privileges, told("Permission denied"))
+}
+
 /// The number of a system call, on the architectures that Sallyport runs on.
 fn system_call(name: &str) -> u32 {
     let (x86_64, aarch64) = match name {

@@ -1,6 +1,6 @@
 //! Ways out over a network, or over a socket that is as good as one.
 
-use super::{Ground, system_call, try_perl, try_to};
+use super::{Ground, refused_call, system_call, try_perl, try_to};
 use crate::attack::{
     case::{Case, Sign},
     layer::Layer,
@@ -17,19 +17,8 @@ pub(super) fn cases(ground: &Ground) -> Vec<Case> {
              or die $!; $s->send(\"stolen\"); select(undef, undef, undef, 0.1); $s->send(\"stolen\")"
         )
     };
-    let family = |name, tries, number| {
-        Case::new(name, tries)
-            .bash(try_perl(&format!("socket(S, {number}, 2, 0)")))
-            .told(Layer::SystemCalls, "failed: Operation not permitted")
-            .or(
-                Layer::Privileges,
-                Sign::Told("failed: Operation not permitted".to_owned()),
-            )
-            .or(
-                Layer::Privileges,
-                Sign::Told("failed: Permission denied".to_owned()),
-            )
-    };
+    let family =
+        |name, tries, number| refused_call(name, tries, &format!("socket(S, {number}, 2, 0)"));
     vec![
         Case::new("tcp-to-the-host", "connects to a service on the host's loopback")
             .bash(try_to(&format!("exec 3<>/dev/tcp/127.0.0.1/{}", targets.tcp)))
@@ -75,11 +64,11 @@ pub(super) fn cases(ground: &Ground) -> Vec<Case> {
         Case::new("raw-socket", "forges packets")
             .bash(try_perl("socket(S, 2, 3, 1)"))
             .told(Layer::Privileges, "failed: Operation not permitted"),
-        Case::new("io-uring", "makes system calls that no filter sees")
-            .bash(try_perl(&format!("syscall({}, 1, 0) >= 0", system_call("io_uring_setup"))))
-            .told(Layer::SystemCalls, "failed: Operation not permitted")
-            .or(Layer::Privileges, Sign::Told("failed: Operation not permitted".to_owned()))
-            .or(Layer::Privileges, Sign::Told("failed: Permission denied".to_owned())),
+        refused_call(
+            "io-uring",
+            "makes system calls that no filter sees",
+            &format!("syscall({}, 1, 0) >= 0", system_call("io_uring_setup")),
+        ),
         Case::new("gateway-by-port", "asks the model past Pi, over the port that Pi uses")
             .bash(try_to("exec 3<>/dev/tcp/127.0.0.1/18080"))
             .told(Layer::InnerRoom, refused),

@@ -174,7 +174,10 @@ async fn play(
     );
     let jobs = arguments.jobs.max(1);
     let config = format!("[worker]\nhost_slots = {jobs}\n{more}");
-    let world = World::start(&ground.folder, ground.targets.clone(), cases, &config).await?;
+    let kept = || format!("everything is kept in {}", ground.folder.display());
+    let world = World::start(&ground.folder, ground.targets.clone(), cases, &config)
+        .await
+        .with_context(kept)?;
     let outcomes = futures::stream::iter(cases)
         .map(|case| async {
             let outcome = world.play(case).await;
@@ -184,7 +187,7 @@ async fn play(
         .buffer_unordered(jobs)
         .collect()
         .await;
-    let after = world.last_look()?;
+    let after = world.last_look().with_context(kept)?;
     Ok((outcomes, after))
 }
 
