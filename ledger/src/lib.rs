@@ -16,6 +16,7 @@
 //! | the same, chained and sealed, so that a change shows | [`audit`] |
 //! | what live streams show | [`feed`] |
 //! | what people are to be told | [`notifications`] |
+//! | which host holds a ticket's workspace, and what another needs to go on | [`hosts`], [`checkpoints`] |
 //! | what agent and QA did | [`agent_logs`], [`qa_results`] |
 //! | what leaves the ledger after a while | [`retention`] |
 //! | who vouches for a decision | [`proof`] |
@@ -28,6 +29,7 @@
 pub mod agent_logs;
 pub mod approvals;
 pub mod audit;
+pub mod checkpoints;
 pub mod commands;
 pub mod config;
 pub mod costs;
@@ -37,6 +39,7 @@ pub mod feed;
 pub mod flux_lens;
 pub mod garbage;
 pub mod history_exports;
+pub mod hosts;
 pub mod inbox;
 pub mod inbox_admin;
 pub mod json;

@@ -6,12 +6,13 @@ use crate::{Database, LedgerError, error::Trying};
 
 /// Every column that refers to objects, as table and column. A test holds it against the schema and against what
 /// [`all`] finds, so a migration that adds such a column cannot be forgotten here.
-pub const COLUMNS: [(&str, &str); 19] = [
+pub const COLUMNS: [(&str, &str); 20] = [
     ("agent_log_archives", "log_url"),
     ("approvals", "base_diff_url"),
     ("approvals", "comments"),
     ("approvals", "content_url"),
     ("audit_log", "content"),
+    ("checkpoints", "bundle_url"),
     ("decisions", "comments"),
     ("history_exports", "content_url"),
     ("object_references", "object_key"),
@@ -38,6 +39,7 @@ pub(super) async fn all(database: &Database) -> Result<HashSet<String>, LedgerEr
                UNION SELECT comments FROM approvals
                UNION SELECT content_url FROM approvals
                UNION SELECT (regexp_matches(content, 'sha256/[0-9a-f]{64}', 'g'))[1] FROM audit_log
+               UNION SELECT bundle_url FROM checkpoints
                UNION SELECT comments FROM decisions
                UNION SELECT content_url FROM history_exports
                UNION SELECT object_key FROM object_references

@@ -6,6 +6,7 @@ mod audit;
 mod commands;
 mod gates;
 mod history_exports;
+mod hosts;
 mod inbox;
 mod lists;
 mod logs;

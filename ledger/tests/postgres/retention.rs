@@ -428,13 +428,17 @@ async fn an_archive_holds_every_table_that_knows_of_a_workflow() {
     .unwrap();
     // Lines are in archives of their own; what is referred to is found by the names in the document.
     // The audit log stays where it is, for ever; an event is no part of a ticket.
+    // What belongs to a workspace goes with it, when the ticket ends.
     let others = [
         "agent_logs",
+        "agent_runs",
         "audit_heads",
         "audit_log",
+        "checkpoints",
         "inbox",
         "object_references",
         "ticket_archives",
+        "workspaces",
     ];
     for table in tables {
         let table = table.as_str();
