@@ -51,6 +51,8 @@ pub struct Activity {
     /// How often it is tried, and which errors are final. `maximum_attempts` 0 is for ever: only a final error, or the
     /// time from schedule to close, can fail it.
     pub retries: RetryPolicy,
+    /// Whether it fails when no worker takes it for a while.
+    pub must_start: bool,
     /// What a cancellation by the workflow does.
     pub cancellation: ActivityCancellationType,
     /// Whether the workflow cancelled it and waits for what becomes of it (`WaitCancellationCompleted`).
@@ -198,6 +200,7 @@ impl Server {
                         input: schedule.arguments,
                         task_queue: schedule.task_queue,
                         summary: summary(command),
+                        must_start: schedule.schedule_to_start_timeout.is_some(),
                         retries: schedule.retry_policy.unwrap_or_default(),
                         cancel_requested: false,
                         sent: false,
@@ -324,6 +327,9 @@ impl Activity {
                 if for_ever =>
             {
                 "is tried for ever: a try that takes too long does not end it"
+            }
+            ActivityOutcome::TimedOut(TimeoutType::ScheduleToStart) if !self.must_start => {
+                "waits for a worker as long as it takes"
             }
             _ => return Ok(()),
         };

@@ -122,7 +122,9 @@ impl Ticket {
             return Err(SimulationError::misuse(what));
         };
         let input = activity.input.first().cloned().unwrap_or_default();
-        let outcome = self.world.carry_out(&activity.name, input)?;
+        let outcome = self
+            .world
+            .carry_out(&activity.name, &activity.task_queue, input)?;
         Ok(Event::Activity { seq, outcome })
     }
 

@@ -5,17 +5,19 @@ use std::time::Duration;
 use answers::{qa, spec};
 use sallyport_workflows::{
     State,
-    activities::{CloseGate, GateClosing, RecordDecision},
+    activities::{CloseGate, GateClosing, HostClaim, RecordDecision},
     command::Action,
     decision::{Decision, Verdict},
     failure::kind,
     gate::Gate,
 };
+
 use serde_json::json;
+use temporalio_common::protos::temporal::api::enums::v1::TimeoutType;
 
 use crate::{
-    events::{ActivityOutcome, Event, value},
-    ticket::{ANN, Answer, BOB, Ticket, input},
+    events::{self, ActivityOutcome, Event, value},
+    ticket::{ANN, Answer, BOB, Ticket, by_update, input},
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -231,6 +233,64 @@ fn a_failed_qa_is_repaired_and_a_closed_pull_request_reopened() {
     assert_eq!(reopened.record.refused, None);
     decide(&mut ticket, Verdict::Approve, ANN).given();
     assert_eq!(ticket.finish().expect("an end").state, State::Completed);
+    ticket.driver.replay().expect("the replay is the same");
+}
+
+const NOBODY: ActivityOutcome = ActivityOutcome::TimedOut(TimeoutType::ScheduleToStart);
+
+fn host(name: &str) -> ActivityOutcome {
+    ActivityOutcome::Completed(events::json(&HostClaim {
+        host_id: name.to_owned(),
+        task_queue: format!("queue-{name}"),
+    }))
+}
+
+#[test]
+fn a_step_that_nobody_takes_goes_to_another_host_and_so_does_all_that_follows() {
+    let mut ticket = waiting();
+    for name in ["a", "a", "b", "c"] {
+        ticket.world.script("claim_host", host(name));
+    }
+    for activity in ["run_agent", "run_agent", "remove_workspace"] {
+        ticket.world.script(activity, NOBODY);
+    }
+    decide(&mut ticket, Verdict::Approve, ANN).given();
+    assert_eq!(state(&mut ticket), State::AwaitingPrApproval);
+    let queues = |activity| ticket.world.queues(activity).join(" ");
+    assert_eq!(queues("prepare_workspace"), "queue-a");
+    // The host lived; it had other work. Then it did not.
+    assert_eq!(queues("run_agent"), "queue-a queue-a queue-b");
+    assert_eq!(queues("run_qa"), "queue-b");
+    assert_eq!(queues("publish_branch"), "queue-b");
+    assert_eq!(
+        ticket.status().expect("answers").notes,
+        ["the host a does not answer; b goes on"]
+    );
+    decide(&mut ticket, Verdict::Approve, BOB).given();
+    assert_eq!(ticket.finish().expect("an end").state, State::Completed);
+    let removals = ticket.world.queues("remove_workspace");
+    assert_eq!(removals, ["queue-b", "queue-c"]);
+    ticket.driver.replay().expect("the replay is the same");
+}
+
+#[test]
+fn a_ticket_is_cancelled_while_no_host_is_there() {
+    let mut ticket = waiting();
+    ticket.world.script("run_agent", NOBODY);
+    let decision = ticket.decision(Verdict::Approve, ANN).expect("a gate");
+    ticket.deliver([by_update(&decision)]).expect("runs");
+    loop {
+        let pending = &ticket.driver.server().activities;
+        let (seq, activity) = pending.first_key_value().expect("something to do");
+        let seq = *seq;
+        if activity.name == "claim_host" && !ticket.world.queues("run_agent").is_empty() {
+            break;
+        }
+        let event = ticket.carry_out(seq).expect("carried out");
+        ticket.deliver([event]).expect("runs");
+    }
+    ticket.cancel("enough").expect("runs");
+    assert_eq!(ticket.finish().expect("an end").state, State::Cancelled);
     ticket.driver.replay().expect("the replay is the same");
 }
 

@@ -40,6 +40,8 @@ pub struct World {
 pub struct Call {
     /// Its type.
     pub activity: String,
+    /// Where it was scheduled.
+    pub task_queue: String,
     /// Its input.
     pub input: Payload,
 }
@@ -60,14 +62,22 @@ impl World {
             .expect("the activity's input is of this type")
     }
 
+    /// The queues that all calls of this activity went to.
+    pub fn queues(&self, activity: &str) -> Vec<&str> {
+        let calls = self.calls.iter().filter(|call| call.activity == activity);
+        calls.map(|call| call.task_queue.as_str()).collect()
+    }
+
     /// Does what is scripted, or what is right.
     pub fn carry_out(
         &mut self,
         activity: &str,
+        task_queue: &str,
         input: Payload,
     ) -> Result<ActivityOutcome, SimulationError> {
         self.calls.push(Call {
             activity: activity.to_owned(),
+            task_queue: task_queue.to_owned(),
             input: input.clone(),
         });
         match self.scripts.get_mut(activity).and_then(VecDeque::pop_front) {

@@ -19,8 +19,8 @@ use crate::{
     usage::Usage,
 };
 
-/// `claim_host`: answers at once.
-pub const CLAIM_HOST: Timing = Timing::seconds(30);
+/// `claim_host`: answers at once, as soon as a host is alive.
+pub const CLAIM_HOST: Timing = Timing::seconds(30).for_ever();
 /// `prepare_workspace`: fetches and checks out, so ten minutes.
 pub const PREPARE_WORKSPACE: Timing = Timing::seconds(600).heartbeat(30).attempts(10);
 /// `run_agent`: the agent's own limit (30 minutes by default, at most 4 hours) is kept by the activity; a dead worker
@@ -290,7 +290,8 @@ pub struct WorkspaceActivities;
 
 #[activity_definitions]
 impl WorkspaceActivities {
-    /// Leases a place on the host that answers. On the common queue; the other activities here go to the host's queue.
+    /// Answers with the host that has the ticket's workspace, or gives it to another if that one is lost. On the common
+    /// queue; the other activities here go to the host's queue.
     #[activity(name = "claim_host")]
     pub fn claim_host(ticket: TicketKey) -> Result<HostClaim, ActivityError> {
         unimplemented!()

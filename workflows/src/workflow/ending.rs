@@ -2,11 +2,14 @@
 
 use std::convert::Infallible;
 
+use temporalio_sdk::WorkflowCancellationToken;
+
 use super::{
     Ctx,
+    host::call_on_host,
     memory::Cancellation,
     pr_gate, question, state,
-    step::{Halt, call_detached, call_surely, note, tell},
+    step::{Halt, call_detached, call_surely, note, surely, tell},
     transition::{Move, SYSTEM},
     waiting,
 };
@@ -147,8 +150,11 @@ async fn close_pull_request(ctx: &Ctx) {
 /// Removes the workspace, if there is one.
 async fn remove_workspace(ctx: &Ctx) {
     let (host, ticket) = ctx.state(|ticket| (ticket.memory.host.clone(), ticket.key()));
-    let Some(host) = host else { return };
-    let options = REMOVE_WORKSPACE.options_on("remove the workspace", Some(host.task_queue));
-    let input = RemoveWorkspace { ticket };
-    call_surely(ctx, WorkspaceActivities::remove_workspace, input, options).await;
+    if host.is_none() {
+        return;
+    }
+    let mut options = REMOVE_WORKSPACE.options("remove the workspace");
+    options.cancellation_token = Some(WorkflowCancellationToken::new());
+    let remove = || WorkspaceActivities::remove_workspace;
+    surely(call_on_host(ctx, remove, RemoveWorkspace { ticket }, options).await);
 }

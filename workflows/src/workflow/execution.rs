@@ -2,18 +2,19 @@
 
 use super::{
     Ctx,
+    host::call_on_host,
     memory::Request,
     now,
     planning::summary,
     spec_gate::no_spec,
-    step::{Step, call, call_on, next_key, park},
+    step::{Step, next_key, park},
     transition::{Move, SYSTEM},
 };
 use crate::{
     State,
     activities::{
-        AgentResult, AgentRun, AgentTask, CLAIM_HOST, HostClaim, PREPARE_WORKSPACE,
-        PrepareWorkspace, RUN_AGENT, RunAgent, WorkspaceActivities,
+        AgentResult, AgentRun, AgentTask, PREPARE_WORKSPACE, PrepareWorkspace, RUN_AGENT, RunAgent,
+        WorkspaceActivities,
     },
     failure::kind,
     text,
@@ -22,12 +23,11 @@ use crate::{
 
 /// Lets the agent do its piece of work, with one round to undo what it changed outside the scope.
 pub(super) async fn work(ctx: &Ctx) -> Step<Move> {
-    let host = claim_host(ctx).await?;
     if !ctx.state(|ticket| ticket.memory.work.prepared) {
-        prepare(ctx, &host).await?;
+        prepare(ctx).await?;
     }
     loop {
-        let run = run_agent(ctx, &host).await?;
+        let run = run_agent(ctx).await?;
         match run.result {
             AgentResult::Committed { commit, diff, .. } => {
                 ctx.state_mut(|ticket| {
@@ -77,19 +77,8 @@ pub(super) async fn work(ctx: &Ctx) -> Step<Move> {
     }
 }
 
-async fn claim_host(ctx: &Ctx) -> Step<HostClaim> {
-    if let Some(claim) = ctx.state(|ticket| ticket.memory.host.clone()) {
-        return Ok(claim);
-    }
-    let ticket = ctx.state(|ticket| ticket.key());
-    let claim = WorkspaceActivities::claim_host;
-    let claim = call(ctx, claim, ticket, CLAIM_HOST, "claim a host").await?;
-    ctx.state_mut(|ticket| ticket.memory.host = Some(claim.clone()));
-    Ok(claim)
-}
-
 /// Lays the workspace out: at the agent's latest commit, or at the SPEC's base.
-async fn prepare(ctx: &Ctx, host: &HostClaim) -> Step<()> {
+async fn prepare(ctx: &Ctx) -> Step<()> {
     let input = ctx.state(|ticket| {
         let spec = ticket.status.spec.clone()?;
         Some(PrepareWorkspace {
@@ -105,17 +94,9 @@ async fn prepare(ctx: &Ctx, host: &HostClaim) -> Step<()> {
         })
     });
     let input = input.ok_or_else(no_spec)?;
-    let prepare = WorkspaceActivities::prepare_workspace;
-    let what = "lay out the workspace";
-    call_on(
-        ctx,
-        &host.task_queue,
-        prepare,
-        input,
-        PREPARE_WORKSPACE,
-        what,
-    )
-    .await?;
+    let prepare = || WorkspaceActivities::prepare_workspace;
+    let options = PREPARE_WORKSPACE.options("lay out the workspace");
+    call_on_host(ctx, prepare, input, options).await?;
     ctx.state_mut(|ticket| ticket.memory.work.prepared = true);
     Ok(())
 }
@@ -147,7 +128,7 @@ fn ask_for_scope(ctx: &Ctx, request: Request) -> Step<Move> {
     Ok(Move::because(State::AwaitingScopeApproval, SYSTEM, reason))
 }
 
-async fn run_agent(ctx: &Ctx, host: &HostClaim) -> Step<AgentRun> {
+async fn run_agent(ctx: &Ctx) -> Step<AgentRun> {
     let input = input(ctx)?;
     let session = input.session;
     let what = match &input.task {
@@ -158,16 +139,8 @@ async fn run_agent(ctx: &Ctx, host: &HostClaim) -> Step<AgentRun> {
         AgentTask::ScopeAnswered { granted: true, .. } => "agent: go on with the files granted",
         AgentTask::ScopeAnswered { granted: false, .. } => "agent: go on without the files",
     };
-    let queue = &host.task_queue;
-    let run = call_on(
-        ctx,
-        queue,
-        WorkspaceActivities::run_agent,
-        input,
-        RUN_AGENT,
-        what,
-    )
-    .await?;
+    let agent = || WorkspaceActivities::run_agent;
+    let run = call_on_host(ctx, agent, input, RUN_AGENT.options(what)).await?;
     ctx.state_mut(|ticket| {
         let spent = Spent {
             usage: run.usage,

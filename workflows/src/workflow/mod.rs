@@ -39,6 +39,7 @@ mod decision_rules;
 mod details;
 mod ending;
 mod execution;
+mod host;
 mod intake;
 mod memory;
 mod news;

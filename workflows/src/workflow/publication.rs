@@ -3,9 +3,11 @@
 use temporalio_workflow::MemoValue;
 
 use super::{
-    Ctx, intake, planning, pr_gate, quality,
+    Ctx,
+    host::call_on_host,
+    intake, planning, pr_gate, quality,
     spec_gate::no_spec,
-    step::{Step, call_on, call_whole, note},
+    step::{Step, call_whole, note},
     transition::{Move, SYSTEM},
 };
 use crate::{
@@ -45,12 +47,17 @@ pub(super) async fn publish(ctx: &Ctx) -> Step<Move> {
             qa: qa.gates,
             qa_report: qa.report,
         };
-        Some((memory.host.clone()?, push, open))
+        Some((push, open))
     });
-    let (host, push, open) = inputs.ok_or_else(no_spec)?;
-    let publish = ForgeActivities::publish_branch;
-    let what = "push the branch";
-    call_on(ctx, &host.task_queue, publish, push, PUBLISH_BRANCH, what).await?;
+    let (push, open) = inputs.ok_or_else(no_spec)?;
+    let publish = || ForgeActivities::publish_branch;
+    call_on_host(
+        ctx,
+        publish,
+        push,
+        PUBLISH_BRANCH.options("push the branch"),
+    )
+    .await?;
     ctx.state_mut(|ticket| ticket.memory.published = true);
     reopen_if_closed(ctx).await?;
     // Whole: a pull request that was opened is known, and is closed when the ticket is cancelled in this moment.

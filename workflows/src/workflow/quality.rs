@@ -2,9 +2,10 @@
 
 use super::{
     Ctx,
+    host::call_on_host,
     memory::Work,
     spec_gate::no_spec,
-    step::{Halt, Step, call_on, next_key, park},
+    step::{Halt, Step, next_key, park},
     transition::{Move, SYSTEM},
 };
 use crate::{
@@ -17,20 +18,17 @@ use crate::{
 pub(super) async fn check(ctx: &Ctx) -> Step<Move> {
     let key = next_key(ctx);
     let input = ctx.state(|ticket| {
-        let host = ticket.memory.host.clone()?;
-        let input = RunQa {
+        Some(RunQa {
             key,
             repository_url: ticket.status.repository_url.clone(),
             commit: ticket.status.head_commit.clone()?,
             policy: ticket.memory.pinned.as_ref()?.policy.clone(),
             spec: ticket.status.spec.clone()?,
-        };
-        Some((host, input))
+        })
     });
-    let (host, input) = input.ok_or_else(no_spec)?;
-    let run = WorkspaceActivities::run_qa;
-    let what = "run the QA gates";
-    let qa = call_on(ctx, &host.task_queue, run, input, RUN_QA, what).await?;
+    let input = input.ok_or_else(no_spec)?;
+    let run = || WorkspaceActivities::run_qa;
+    let qa = call_on_host(ctx, run, input, RUN_QA.options("run the QA gates")).await?;
     let (used, allowed) = ctx.state_mut(|ticket| {
         ticket.status.qa = qa.gates.clone();
         ticket.status.qa_report = Some(qa.report.clone());

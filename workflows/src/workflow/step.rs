@@ -69,28 +69,6 @@ where
     run(ctx, activity, input, timing.options(summary)).await
 }
 
-/// Calls an activity on a host's queue.
-pub(super) async fn call_on<A>(
-    ctx: &Ctx,
-    task_queue: &str,
-    activity: A,
-    input: A::Input,
-    timing: Timing,
-    summary: &str,
-) -> Step<A::Output>
-where
-    A: ActivityDefinition,
-    A::Output: TemporalDeserializable,
-{
-    run(
-        ctx,
-        activity,
-        input,
-        timing.options_on(summary, Some(task_queue.to_owned())),
-    )
-    .await
-}
-
 /// Calls an activity that must also run when the workflow was cancelled: what ends a ticket must be recorded.
 pub(super) async fn call_detached<A>(
     ctx: &Ctx,
@@ -137,10 +115,12 @@ where
     A: ActivityDefinition,
     A::Output: TemporalDeserializable,
 {
-    match call_detached(ctx, activity, input, options).await {
-        Ok(output) => output,
-        Err(halt) => panic!("what must be recorded was not: {halt:?}"),
-    }
+    surely(call_detached(ctx, activity, input, options).await)
+}
+
+/// The output of an activity that is tried until it succeeds.
+pub(super) fn surely<T>(end: Step<T>) -> T {
+    end.unwrap_or_else(|halt| panic!("what must be recorded was not: {halt:?}"))
 }
 
 /// Tells the ticket's readers. A comment that cannot be posted stops nothing; it becomes a note.
@@ -188,7 +168,8 @@ impl super::TicketWorkflow {
     }
 }
 
-async fn run<A>(
+/// Calls an activity with these options.
+pub(super) async fn run<A>(
     ctx: &Ctx,
     activity: A,
     input: A::Input,
@@ -199,21 +180,36 @@ where
     A::Output: TemporalDeserializable,
 {
     let step = activity.name().to_owned();
+    let end = execute(ctx, activity, input, options).await;
+    end.map_err(|error| halt(ctx, &step, &error))
+}
+
+/// The same, for who looks at the error.
+pub(super) async fn execute<A>(
+    ctx: &Ctx,
+    activity: A,
+    input: A::Input,
+    options: ActivityOptions,
+) -> Result<A::Output, ActivityExecutionError>
+where
+    A: ActivityDefinition,
+    A::Output: TemporalDeserializable,
+{
     let priority = ctx.state(|ticket| ticket.input.priority.key());
     let mut options = options;
     options.priority = Some(Priority::builder().priority_key(priority).build());
-    match ctx.execute_activity(activity, input, options).await {
-        Ok(output) => Ok(output),
-        Err(ActivityExecutionError::Cancelled(_)) => Err(Halt::Cancelled),
-        Err(error) => {
-            if let Some(spent) = spent(&error) {
-                ctx.state_mut(|ticket| {
-                    ticket.spend(&spent, step == PlanningActivities::plan.name())
-                });
-            }
-            Err(Halt::Park(State::Error, failure_of(&step, &error)))
-        }
+    ctx.execute_activity(activity, input, options).await
+}
+
+/// What an activity's error means for the ticket. What the step spent all the same is counted.
+pub(super) fn halt(ctx: &Ctx, step: &str, error: &ActivityExecutionError) -> Halt {
+    if matches!(error, ActivityExecutionError::Cancelled(_)) {
+        return Halt::Cancelled;
     }
+    if let Some(spent) = spent(error) {
+        ctx.state_mut(|ticket| ticket.spend(&spent, step == PlanningActivities::plan.name()));
+    }
+    Halt::Park(State::Error, failure_of(step, error))
 }
 
 /// What a step spent that failed for good.
