@@ -127,8 +127,12 @@ impl Canaries {
             }
         };
         look("the repository", &repository::everything(origin)?, &all);
-        for (place, content) in self.files(&installation.data_dir())? {
+        let own: Vec<&(String, String)> = self.secrets.iter().collect();
+        let data = installation.data_dir();
+        for (place, content) in self.files(&data)? {
             look(&place, &content, &all);
+            // A copy of a workspace has what an agent planted there.
+            look("a checkpoint", &repository::bundled(&content, &data)?, &own);
         }
         let log = installation.folder().join("dev.log");
         look("the output of `sallyport dev`", &fs::read(log)?, &all);
@@ -140,7 +144,6 @@ impl Canaries {
             let said = format!("{:?}", lens.comments(&id));
             look("the ticket system's comments", said.as_bytes(), &all);
         }
-        let own: Vec<&(String, String)> = self.secrets.iter().collect();
         if let Some(model) = &installation.model {
             let sent = model.look(|requests| {
                 let first = self.seen.swap(requests.len(), Ordering::Relaxed);

@@ -150,3 +150,91 @@ pub fn everything(origin: &Path) -> anyhow::Result<Vec<u8>> {
     all.extend(git(&["for-each-ref"])?);
     Ok(all)
 }
+
+/// All objects in a git bundle, in plain; nothing if `content` is none. What it builds on is taken from the mirrors below
+/// `data`.
+///
+/// # Errors
+/// If git says so.
+pub fn bundled(content: &[u8], data: &Path) -> anyhow::Result<Vec<u8>> {
+    if !content.starts_with(b"# v") {
+        return Ok(Vec::new());
+    }
+    let end = content.windows(2).position(|two| two == b"\n\n");
+    let pack = &content[end.context("a bundle without a pack")? + 2..];
+    let folder = tempfile::tempdir()?;
+    let repository = folder.path().join("bundled.git");
+    let git = |arguments: &[&str], input: &[u8]| -> anyhow::Result<Vec<u8>> {
+        let mut command = clean_git();
+        command.arg("--git-dir").arg(&repository).args(arguments);
+        fed(command, input)
+    };
+    git(&["init", "--quiet", "--bare"], b"")?;
+    let mut mirrors = String::new();
+    for mirror in std::fs::read_dir(data.join("mirrors"))? {
+        let objects = mirror?.path().join("objects");
+        if objects.is_dir() {
+            mirrors.push_str(&format!("{}\n", objects.display()));
+        }
+    }
+    std::fs::write(repository.join("objects/info/alternates"), mirrors)?;
+    git(&["index-pack", "--stdin", "--fix-thin"], pack)?;
+    let mut ids = String::new();
+    for file in std::fs::read_dir(repository.join("objects/pack"))? {
+        let file = file?.path();
+        if file.extension().is_some_and(|extension| extension == "idx") {
+            let list = git(&["show-index"], &std::fs::read(file)?)?;
+            for line in String::from_utf8(list)?.lines() {
+                ids.extend(line.split(' ').nth(1).map(|id| format!("{id}\n")));
+            }
+        }
+    }
+    git(&["cat-file", "--batch", "--buffer"], ids.as_bytes())
+}
+
+/// Runs `command` with `input` and answers its output.
+fn fed(mut command: std::process::Command, input: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut stdin = child.stdin.take().context("it has an input")?;
+    let done = std::thread::scope(|threads| {
+        threads.spawn(move || stdin.write_all(input));
+        child.wait_with_output()
+    })?;
+    ensure!(done.status.success(), "{command:?} failed");
+    Ok(done.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_is_seen_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let mirrors = folder.path().join("mirrors");
+        let mirror = mirrors.join("m.git");
+        let git = |arguments: &[&str], input: &[u8]| {
+            let mut command = clean_git();
+            command.arg("--git-dir").arg(&mirror).args(arguments);
+            fed(command, input).unwrap()
+        };
+        std::fs::create_dir(&mirrors).unwrap();
+        git(&["init", "--quiet", "--bare"], b"");
+        let commit = |name: &str, from: &str, text: &str| {
+            let head = format!("commit refs/heads/{name}\ncommitter <> 0 +0000\ndata 0\n{from}");
+            let file = format!("M 644 inline file\ndata {}\n{text}\n", text.len());
+            git(&["fast-import", "--quiet"], (head + &file).as_bytes());
+        };
+        let line = "a line that is there again and again\n".repeat(50);
+        commit("base", "", &line);
+        commit("new", "from refs/heads/base\n", &format!("{line}canary"));
+        let bundle = git(&["bundle", "create", "--quiet", "-", "new", "^base"], b"");
+        assert!(memchr::memmem::find(&bundle, b"canary").is_none());
+        let seen = bundled(&bundle, folder.path()).unwrap();
+        assert!(memchr::memmem::find(&seen, b"canary").is_some());
+        assert!(bundled(b"no bundle", folder.path()).unwrap().is_empty());
+    }
+}
