@@ -1,7 +1,7 @@
 //! What all activities share. The worker builds it once from the configuration; nothing is read from the environment
 //! later.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use sallyport_ledger::{
     Database, Objects,
@@ -22,6 +22,7 @@ use crate::{
     forge::Forges,
     gateway::{Gateway, GatewayError},
     leaks::LeakCheck,
+    lease::Lease,
     mirror::Mirrors,
     planning::model::{GenaiPlanner, ModelError, Planner},
     sandbox::{Sandbox, SandboxError},
@@ -59,6 +60,8 @@ pub struct Parts {
     pub author: Signature,
     /// What is looked for before anything is pushed.
     pub leaks: LeakCheck,
+    /// How often a working agent's workspace is copied, for another host to go on from.
+    pub checkpoint_every: Duration,
 }
 
 /// The parts do not fit together.
@@ -115,6 +118,10 @@ pub struct Context {
     pub decision_key: DecisionKey,
     /// This host's id.
     pub host_id: String,
+    /// Whether this host may still work.
+    pub lease: Lease,
+    /// How often a working agent's workspace is copied.
+    pub checkpoint_every: Duration,
     /// Who works in which workspace.
     pub workspace_locks: WorkspaceLocks,
     /// The folder for mirrors and workspaces.
@@ -157,6 +164,8 @@ impl Context {
             objects: parts.objects,
             decision_key: parts.decision_key,
             host_id: parts.host_id,
+            lease: Lease::default(),
+            checkpoint_every: parts.checkpoint_every,
             workspace_locks: WorkspaceLocks::default(),
             author: parts.author,
             leaks: parts.leaks,

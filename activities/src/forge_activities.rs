@@ -20,6 +20,7 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
 use crate::{
+    checkpoint,
     context::Context,
     failure::StepError,
     forge::{Change, Forge, Proposal},
@@ -50,12 +51,10 @@ impl ForgeSteps {
         let ticket_id = &input.ticket.ticket_id;
         let objects = &self.context.objects;
         let approved = approved::load(objects, ticket_id, &input.spec, &input.policy).await?;
-        let mirror = self
-            .context
-            .mirrors
-            .with_commit(&input.repository_url, &input.commit)
-            .await?;
-        let (git, base, commit) = (mirror.git(), &input.spec.base_commit, &input.commit);
+        let (base, commit) = (&input.spec.base_commit, &input.commit);
+        let (ticket, url) = (&input.ticket, &input.repository_url);
+        let mirror = checkpoint::mirror_with(&self.context, ticket, url, base, commit).await?;
+        let git = mirror.git();
         if !git.is_ancestor(base, commit).await? {
             let message = format!(
                 "{commit} is not built on the SPEC's base commit {base}; nothing was pushed"

@@ -8,6 +8,7 @@
 //! | when a gate closes and reminds | [`calendar`] |
 //! | the SPEC and the planner | [`planning`]; whether the base branch is still as it assumes: [`base_check`] |
 //! | one run of the agent, from prompt to commit | [`execution`] |
+//! | whether this host may work, and with what it begins | [`lease`], [`checkpoint`] |
 //! | the sealed room | [`sandbox`], and Pi in it: [`agent`], and its way to the model: [`gateway`] |
 //! | what the agent may ask people for | [`scope_request`] |
 //! | quality gates | [`qa`]; secrets and large files that must not be pushed: [`leaks`] |
@@ -20,6 +21,7 @@
 pub mod agent;
 pub mod base_check;
 pub mod calendar;
+pub mod checkpoint;
 pub mod config;
 pub mod context;
 pub mod execution;
@@ -30,6 +32,7 @@ pub mod gateway;
 pub mod git;
 pub mod heartbeat;
 pub mod leaks;
+pub mod lease;
 pub mod ledger_activities;
 pub mod maintenance_activities;
 pub mod mirror;

@@ -13,7 +13,7 @@ use sallyport_ledger::{
     Database,
     config::RetentionConfig,
     garbage::{self, GarbageError},
-    reconciliation,
+    hosts, reconciliation,
     retention::{self, RetentionError},
     workflows,
 };
@@ -141,13 +141,47 @@ impl MaintenanceSteps {
         let (found, over) = workspaces_over(database, data_dir, now - kept).await?;
         for workspace in &over {
             let _alone = self.context.workspace_locks.hold(workspace.name()).await;
-            self.context.mirrors.let_go(workspace.name()).await?;
-            checkout::remove(workspace.root()).await?;
+            self.remove(workspace).await?;
         }
+        let lost = self.remove_lost().await?;
         Ok(MaintenanceReport::new(
             task,
-            [("workspaces", found), ("removed", over.len() as u64)],
+            [
+                ("workspaces", found),
+                ("removed", over.len() as u64),
+                ("lost", lost),
+            ],
         ))
+    }
+
+    /// Removes what is here of tickets that went on on another host. Returns how many.
+    async fn remove_lost(&self) -> Result<u64, StepError> {
+        let Context {
+            database,
+            data_dir,
+            host_id,
+            ..
+        } = &*self.context;
+        let mut removed = 0;
+        for ticket in hosts::held_elsewhere(database, host_id).await? {
+            let workspace = Workspace::of(data_dir, &ticket);
+            if workspace.root().symlink_metadata().is_err() {
+                continue;
+            }
+            let _alone = self.context.workspace_locks.hold(workspace.name()).await;
+            // It may have come back in the meantime.
+            let claim = hosts::claim_of(database, &ticket).await?;
+            if claim.is_some_and(|claim| claim.host_id != *host_id) {
+                self.remove(&workspace).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn remove(&self, workspace: &Workspace) -> Result<(), StepError> {
+        self.context.mirrors.let_go(workspace.name()).await?;
+        Ok(checkout::remove(workspace.root()).await?)
     }
 }
 

@@ -4,6 +4,8 @@
 //! our own commits. Whoever writes refs holds the mirror's file lock, so that workers of one host do not collide. A
 //! mirror that a kill left half done, or that is damaged, is made anew.
 
+mod kept;
+
 use std::{
     fs::{self, File},
     io,
@@ -160,34 +162,6 @@ impl Mirrors {
         Ok(mirror)
     }
 
-    /// Lets go of all commits that were kept for `workspace`, in whichever mirror. None is success.
-    pub async fn let_go(&self, workspace: &str) -> Result<(), MirrorError> {
-        let failed = |source| MirrorError::Io {
-            action: "listing",
-            path: self.folder.clone(),
-            source,
-        };
-        let entries = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other.map_err(failed)?,
-        };
-        for entry in entries {
-            let directory = entry.map_err(failed)?.path();
-            if directory
-                .extension()
-                .is_some_and(|extension| extension == "git")
-            {
-                let mirror = Mirror {
-                    lock: directory.with_extension("lock"),
-                    git: Git::at(directory),
-                    url: String::new(),
-                };
-                mirror.let_go(workspace).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// The mirror of `url` with `commit` in it. Fetches only if the commit is missing.
     pub async fn with_commit(&self, url: &str, commit: &str) -> Result<Mirror, MirrorError> {
         let mirror = self.mirror(url);
@@ -326,44 +300,6 @@ impl Mirror {
                 (!name.chars().any(char::is_control)).then_some(Entry { name, kind })
             });
         Ok(entries.collect())
-    }
-
-    /// Keeps `commit` from being collected as garbage, as the `number`-th of `workspace`.
-    pub async fn keep(
-        &self,
-        workspace: &str,
-        number: u64,
-        commit: &str,
-    ) -> Result<(), MirrorError> {
-        let lock = self.lock().await?;
-        self.git
-            .run("update-ref")
-            .arguments([&format!("refs/sallyport/{workspace}/{number}"), commit])
-            .done()
-            .await?;
-        drop(lock);
-        Ok(())
-    }
-
-    async fn let_go(&self, workspace: &str) -> Result<(), MirrorError> {
-        let lock = self.lock().await?;
-        let kept = self
-            .git
-            .run("for-each-ref")
-            .arguments(["--format=delete %(refname)%00%00"])
-            .argument(format!("refs/sallyport/{workspace}/"))
-            .output()
-            .await?;
-        // One line each, and refs have no line ends in their names; `-z` wants its own ends only.
-        let commands: Vec<u8> = kept.into_iter().filter(|byte| *byte != b'\n').collect();
-        self.git
-            .run("update-ref")
-            .arguments(["-z", "--stdin"])
-            .input(commands)
-            .done()
-            .await?;
-        drop(lock);
-        Ok(())
     }
 
     async fn fetch_branches(&self) -> Result<(), GitError> {

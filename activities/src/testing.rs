@@ -1,11 +1,12 @@
 //! What this crate's unit tests share.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use chrono::DateTime;
 use sallyport_ledger::{
     Database, Objects,
     config::{DatabaseConfig, FluxLensConfig, ObjectsConfig},
+    hosts::{Host, renew_lease},
     proof::DecisionKey,
     transitions::record_transition,
 };
@@ -44,6 +45,7 @@ pub(crate) struct House {
     pub(crate) model: ScriptedModel,
     pub(crate) flux_lens: FluxLens,
     pub(crate) context: Arc<Context>,
+    other: Parts,
     pub(crate) ticket: TicketKey,
 }
 
@@ -84,9 +86,16 @@ impl House {
             decision_key: DecisionKey::new(&"k".repeat(32).into()).unwrap(),
             author: crate::workspace::diff::Signature::default(),
             leaks: LeakCheck::new([OWN_SECRET.into()], LARGEST_FILE),
+            checkpoint_every: Duration::from_secs(1),
         };
         let ticket = TicketKey::first("flux-lens", "FL-1");
+        let other = Parts {
+            data_dir: folder.path().join("other"),
+            host_id: "host-2".into(),
+            ..parts.clone()
+        };
         let context = Arc::new(Context::build(parts).unwrap());
+        take_lease(&context).await;
         put_on_record(&context.database, &ticket, origin.url()).await;
         Self {
             _folder: folder,
@@ -94,8 +103,16 @@ impl House {
             model,
             flux_lens,
             context,
+            other,
             ticket,
         }
+    }
+
+    /// Another host of the same installation.
+    pub(crate) async fn other_host(&self) -> Arc<Context> {
+        let context = Arc::new(Context::build(self.other.clone()).unwrap());
+        take_lease(&context).await;
+        context
     }
 
     /// Stores `spec` and a policy with one gate as approved against `base_commit`.
@@ -133,6 +150,17 @@ impl House {
         };
         (spec, policy)
     }
+}
+
+/// Lets the host of `context` be alive for longer than any test.
+pub(crate) async fn take_lease(context: &Context) {
+    let host = Host {
+        host_id: context.host_id.clone(),
+        task_queue: format!("queue-{}", context.host_id),
+        slots: 2,
+    };
+    let day = Duration::from_secs(24 * 60 * 60);
+    renew_lease(&context.database, &host, day).await.unwrap();
 }
 
 /// A SPEC that allows `paths` to be changed.

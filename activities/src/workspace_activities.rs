@@ -11,7 +11,7 @@ use std::{
 };
 
 use sallyport_ledger::{
-    garbage,
+    garbage, hosts,
     qa_results::{self, NewQaReport},
 };
 use sallyport_workflows::{
@@ -19,7 +19,6 @@ use sallyport_workflows::{
         AgentRun, HostClaim, PrepareWorkspace, QaResult, RemoveWorkspace, RunAgent, RunQa,
         definitions,
     },
-    host_task_queue,
     ticket::TicketKey,
 };
 use temporalio_macros::activities;
@@ -31,6 +30,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    checkpoint,
     context::Context,
     execution::{self, AgentHeartbeat, RunEnd},
     failure::StepError,
@@ -43,7 +43,7 @@ use crate::{
         rule::Judged,
     },
     walls::{Wall, stands},
-    workspace::{Workspace, approved, checkout},
+    workspace::{Workspace, approved, checkout, snapshot::Source},
 };
 
 /// Implements the activities on a host with a workspace.
@@ -63,16 +63,25 @@ impl WorkspaceSteps {
     }
 
     async fn prepare(&self, input: &PrepareWorkspace) -> Result<(), StepError> {
-        let ticket_id = &input.ticket.ticket_id;
-        approved::load(&self.context.objects, ticket_id, &input.spec, &input.policy).await?;
-        let mirror = self
-            .context
-            .mirrors
-            .with_commit(&input.repository_url, &input.start_commit)
-            .await?;
-        let workspace = self.workspace(&input.ticket);
-        let _alone = self.context.workspace_locks.hold(workspace.name()).await;
-        Ok(checkout::prepare(mirror.git(), &workspace, &input.start_commit).await?)
+        let (context, ticket) = (&self.context, &input.ticket);
+        let id = &ticket.ticket_id;
+        approved::load(&context.objects, id, &input.spec, &input.policy).await?;
+        let workspace = self.workspace(ticket);
+        let _alone = context.workspace_locks.hold(workspace.name()).await;
+        let claim = checkpoint::held(context, ticket).await?;
+        let (base, start) = (&input.spec.base_commit, &input.start_commit);
+        let mirror =
+            checkpoint::mirror_with(context, ticket, &input.repository_url, base, start).await?;
+        checkout::prepare(mirror.git(), &workspace, start).await?;
+        let source = Source {
+            mirror: &mirror,
+            workspace: &workspace,
+            leaks: &context.leaks,
+            base,
+            head: start,
+        };
+        checkpoint::begin(context, ticket, source).await?;
+        checkpoint::settle(&workspace, &claim)
     }
 
     async fn check(
@@ -84,11 +93,9 @@ impl WorkspaceSteps {
         let objects = &self.context.objects;
         let approved =
             approved::load(objects, &ticket.ticket_id, &input.spec, &input.policy).await?;
-        let mirror = self
-            .context
-            .mirrors
-            .with_commit(&input.repository_url, &input.commit)
-            .await?;
+        let (base, commit) = (&input.spec.base_commit, &input.commit);
+        let url = &input.repository_url;
+        let mirror = checkpoint::mirror_with(&self.context, ticket, url, base, commit).await?;
         let workspace = self.workspace(ticket);
         let _alone = self.context.workspace_locks.hold(workspace.name()).await;
         let earlier = EarlierResults::in_folder(self.context.data_dir.join("earlier-results"));
@@ -102,8 +109,8 @@ impl WorkspaceSteps {
         };
         let policy = &approved.policy.repository;
         let subject = Subject {
-            commit: &input.commit,
-            base: &input.spec.base_commit,
+            commit,
+            base,
             gates: &policy.gates,
         };
         let mut findings = qa::examine(room, input.key.sequence, subject, announce).await?;
@@ -166,28 +173,36 @@ impl WorkspaceSteps {
         let workspace = self.workspace(ticket);
         let _alone = self.context.workspace_locks.hold(workspace.name()).await;
         self.context.mirrors.let_go(workspace.name()).await?;
-        Ok(checkout::remove(workspace.root()).await?)
+        checkout::remove(workspace.root()).await?;
+        let Context {
+            database, host_id, ..
+        } = &*self.context;
+        Ok(hosts::forget(database, ticket, host_id).await?)
     }
 }
 
 #[activities]
 impl WorkspaceSteps {
-    /// Answers with this host. How many tickets a host works on at once is limited by the worker's slots for the host's
-    /// queue. Again may be answered by another host; the workflow goes on with the one that it is answered.
+    /// Answers with the host that holds the ticket's workspace if it is alive, else with the living host that has the
+    /// fewest tickets at work for its slots. Fails as long as there is none. Again answers the same host as long as it lives.
     #[activity(definition = definitions::ClaimHost)]
     pub async fn claim_host(
         self: Arc<Self>,
         _context: ActivityContext,
-        _ticket: TicketKey,
+        ticket: TicketKey,
     ) -> Result<HostClaim, ActivityError> {
-        let host_id = self.context.host_id.clone();
+        let claim = hosts::claim(&self.context.database, &ticket).await;
+        let claim = claim.map_err(StepError::from)?.ok_or_else(|| {
+            StepError::step("no host is alive; start a worker, and the ticket goes on")
+        })?;
         Ok(HostClaim {
-            task_queue: host_task_queue(&host_id),
-            host_id,
+            host_id: claim.host_id,
+            task_queue: claim.task_queue,
         })
     }
 
-    /// Checks the SPEC's revision and lays out the workspace. Again lays it out anew.
+    /// Checks the SPEC's revision and lays out the workspace, with a checkpoint of it. Again lays it out anew. Fails on a
+    /// host that does not hold the ticket.
     #[activity(definition = definitions::PrepareWorkspace)]
     pub async fn prepare_workspace(
         self: Arc<Self>,
@@ -199,7 +214,8 @@ impl WorkspaceSteps {
     }
 
     /// Runs the agent and judges what it left. Again goes on in the same workspace and conversation, and with what was spent
-    /// already taken off. Heartbeats by a timer carry an [`AgentHeartbeat`]; a cancellation empties the room first.
+    /// already taken off; on another host in their latest checkpoint. Fails on a host that does not hold the ticket.
+    /// Heartbeats by a timer carry an [`AgentHeartbeat`]; a cancellation, or a lease that runs out, empties the room first.
     #[activity(definition = definitions::RunAgent)]
     pub async fn run_agent(
         self: Arc<Self>,
@@ -213,17 +229,30 @@ impl WorkspaceSteps {
         let cancel = CancellationToken::new();
         let run = self.run(&input, progress, cancel.clone());
         tokio::pin!(run);
+        let lost = self.context.lease.lost();
+        tokio::pin!(lost);
+        let mut is_lost = false;
         let mut ticks = interval(heartbeat::EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 end = &mut run => return match end {
                     Ok(run) => Ok(run),
+                    Err(RunEnd::Cancelled) if is_lost => {
+                        let error = StepError::step(
+                            "this host could not renew its lease, so that another may go on with the ticket",
+                        );
+                        Err(error.retry_after(Some(checkpoint::AFTER_A_LOST_LEASE)).into())
+                    }
                     Err(RunEnd::Cancelled) => Err(ActivityError::cancelled()),
                     Err(RunEnd::Failed(error)) => Err(error.into()),
                 },
                 // Not dropped: only when the run returns is the room known to be empty.
                 () = context.cancelled(), if !cancel.is_cancelled() => cancel.cancel(),
+                () = &mut lost, if !is_lost => {
+                    is_lost = true;
+                    cancel.cancel();
+                }
                 _ = ticks.tick() => {
                     let progress = watched.borrow().clone();
                     context.record_heartbeat(progress).await?;

@@ -57,6 +57,7 @@ pub fn worker(file: &Path) -> Result<(), Problem> {
             decision_key: config.decisions.key()?,
             author: Signature::default(),
             leaks: config.leak_check()?,
+            checkpoint_every: config.worker.checkpoint_every(),
         };
         let context = Context::build(parts)?;
         sandbox::preflight(&context.sandbox, &data_dir.join("workspaces")).await?;

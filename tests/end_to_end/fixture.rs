@@ -57,6 +57,16 @@ pub async fn start_here(
     vendor: &'static str,
     scenario: Scenario,
 ) -> anyhow::Result<Installation> {
+    start_configured(folder, vendor, scenario, "").await
+}
+
+/// The same with further lines of the configuration.
+pub async fn start_configured(
+    folder: PathBuf,
+    vendor: &'static str,
+    scenario: Scenario,
+    more_config: &str,
+) -> anyhow::Result<Installation> {
     let mut repositories = Vec::new();
     for project in PROJECTS {
         let repository = write_demo_repository(&folder.join("repositories").join(project))?;
@@ -69,7 +79,7 @@ pub async fn start_here(
     Installation::start(InstallationOptions {
         model: Model::Scripted { scenario, vendor },
         repositories,
-        more_config: String::new(),
+        more_config: more_config.to_owned(),
         output: Output::Log(folder.join("dev.log")),
         more_options: Vec::new(),
         flux_lens_via: None,

@@ -9,6 +9,7 @@ mod crashes;
 mod fixture;
 mod full_story;
 mod happy_path;
+mod hosts;
 mod leaks;
 mod restore;
 mod scope;

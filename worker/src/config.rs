@@ -32,6 +32,10 @@ pub struct WorkerConfig {
     pub host_slots: usize,
     /// Seconds that a running activity gets to stop when the worker is told to.
     pub shutdown_grace_seconds: u64,
+    /// Seconds that this host is taken for alive after it last said so, from 5. Then others go on with its tickets.
+    pub lease_seconds: u64,
+    /// Seconds between two copies of a working agent's workspace, from 1. What was done since is lost with a host.
+    pub checkpoint_seconds: u64,
     /// The largest file that a change may add, in MiB.
     pub largest_file_mib: u16,
     /// Files that may hold what looks like a secret, as globs from the top of the repository.
@@ -49,6 +53,8 @@ impl Default for WorkerConfig {
         Self {
             host_slots: 2,
             shutdown_grace_seconds: 10,
+            lease_seconds: 120,
+            checkpoint_seconds: 120,
             largest_file_mib: 5,
             secret_like_files: Vec::new(),
             #[cfg(feature = "chaos")]
@@ -56,6 +62,18 @@ impl Default for WorkerConfig {
             #[cfg(feature = "chaos")]
             missing_wall: None,
         }
+    }
+}
+
+impl WorkerConfig {
+    /// How long this host's lease is.
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds.max(5))
+    }
+
+    /// How often a working agent's workspace is copied.
+    pub fn checkpoint_every(&self) -> Duration {
+        Duration::from_secs(self.checkpoint_seconds.max(1))
     }
 }
 

@@ -19,7 +19,10 @@ use sallyport_activities::{
     maintenance_activities::MaintenanceSteps, planning_activities::PlanningSteps,
     ticket_activities::TicketSteps, workspace_activities::WorkspaceSteps,
 };
-use sallyport_ledger::config::RetentionConfig;
+use sallyport_ledger::{
+    config::RetentionConfig,
+    hosts::{self, Host},
+};
 use sallyport_workflows::{MaintenanceWorkflow, TASK_QUEUE, TicketWorkflow, host_task_queue};
 use temporalio_client::Client;
 use temporalio_sdk::{
@@ -48,6 +51,11 @@ pub async fn run(
         .context("cannot start Temporal's runtime")?;
     let grace = Duration::from_secs(config.shutdown_grace_seconds);
     let host_queue = host_task_queue(&context.host_id);
+    let this = Host {
+        host_id: context.host_id.clone(),
+        task_queue: host_queue.clone(),
+        slots: config.host_slots.max(1),
+    };
 
     #[cfg_attr(
         not(feature = "chaos"),
@@ -72,10 +80,10 @@ pub async fn run(
     )]
     let mut host = WorkerOptions::new(host_queue.clone())
         .graceful_shutdown_period(grace)
-        .tuner(tuner(config.host_slots.max(1)))
+        .tuner(tuner(this.slots))
         .register_activities(ForgeSteps::new(context.clone()))
         .register_activities(WorkspaceSteps::new(context.clone()))
-        .register_activities(MaintenanceSteps::new(context, retention))
+        .register_activities(MaintenanceSteps::new(context.clone(), retention))
         .build();
     #[cfg(feature = "chaos")]
     if let Some(asked) = config.boundary_hook {
@@ -88,14 +96,31 @@ pub async fn run(
     let mut host = Worker::new(&runtime, client, host)
         .map_err(|error| anyhow::anyhow!("cannot start the worker on `{host_queue}`: {error}"))?;
     let (stop_common, stop_host) = (common.shutdown_handle(), host.shutdown_handle());
+    let Context {
+        database, lease, ..
+    } = &*context;
+    lease
+        .renew(database, &this, config.lease())
+        .await
+        .map_err(|error| anyhow::anyhow!("cannot take this host's lease: {error}"))?;
     tracing::info!(common_queue = TASK_QUEUE, host_queue, "worker is ready");
 
-    let (common, host, ()) = tokio::join!(common.run(), host.run(), async {
-        shutdown.cancelled().await;
-        tracing::info!("worker stops: running activities get {} s", grace.as_secs());
-        stop_common();
-        stop_host();
-    });
+    let work = async {
+        tokio::join!(common.run(), host.run(), async {
+            shutdown.cancelled().await;
+            tracing::info!("worker stops: running activities get {} s", grace.as_secs());
+            stop_common();
+            stop_host();
+        })
+    };
+    let (common, host, ()) = tokio::select! {
+        ended = work => ended,
+        () = lease.keep(database, &this, config.lease()) => unreachable!("it never ends"),
+    };
+    // Nothing runs here any more: others need not wait for the lease to run out.
+    if let Err(problem) = hosts::end_lease(database, &this.host_id).await {
+        tracing::warn!(%problem, "this host's lease could not be ended; it runs out by itself");
+    }
     common.map_err(|error| anyhow::anyhow!("the worker on `{TASK_QUEUE}` failed: {error}"))?;
     host.map_err(|error| anyhow::anyhow!("the worker on `{host_queue}` failed: {error}"))?;
     Ok(())

@@ -135,6 +135,7 @@ impl Follower {
                 .await;
             }
             "turn_end" => {
+                self.progress.send_modify(|progress| progress.turns += 1);
                 self.asked = match self.asked.take() {
                     Some(Asked::During(request)) => Some(Asked::Done(request)),
                     other => other,

@@ -35,7 +35,7 @@ pub struct AgentLogLine {
 
 impl AgentLogLine {
     /// A line about what happens now.
-    pub(super) fn now(
+    pub(crate) fn now(
         level: LogLevel,
         message: &str,
         tool: Option<&str>,

@@ -101,6 +101,8 @@ pub struct AgentProgress {
     pub tool_calls: u64,
     /// Events seen by now. Grows as long as Pi is alive and not waiting.
     pub events: u64,
+    /// Turns that have ended by now: an answer of the model, and what it called.
+    pub turns: u64,
     /// Spent by now.
     pub usage: Usage,
     /// What it asks for: from then on nothing more happens in this run.

@@ -1,8 +1,9 @@
 //! One run of the agent, as an activity sees it: what was approved becomes a prompt, Pi works in the sealed room, and what
 //! it left is judged from outside.
 //!
-//! A run may be cut off at any point, and is then tried again in the same workspace and with the same conversation. What it
-//! spent until then counts, and an agent that had finished is not started again: `record` remembers both, and what it asked for.
+//! A run may be cut off at any point, and is then tried again in the same workspace and with the same conversation, on
+//! another host in their latest copy. What it spent until then counts, and an agent that had finished is not started again:
+//! `record` remembers both, and what it asked for.
 
 mod log_writer;
 mod outcome;
@@ -11,11 +12,10 @@ mod record;
 
 use std::{
     future::pending,
-    path::Path,
     time::{Duration, Instant},
 };
 
-use sallyport_ledger::agent_logs;
+use sallyport_ledger::{agent_logs, hosts::Claim};
 use sallyport_workflows::{
     ObjectRef,
     activities::{AgentResult, AgentRun, AgentTask, RunAgent},
@@ -29,7 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::{prompt::Task, record::RunRecord};
 use crate::{
-    agent::{AgentLimits, AgentProgress, AgentRunRequest, Stop, run_pi},
+    agent::{AgentLimits, AgentLogLine, AgentProgress, AgentRunRequest, LogLevel, Stop, run_pi},
+    checkpoint::{self, Arrival, Moment},
     context::Context,
     failure::StepError,
     gateway::RunLimits,
@@ -41,6 +42,7 @@ use crate::{
         checkout,
         diff::paths_at,
         granted::{self, Granted},
+        snapshot::Source,
     },
 };
 
@@ -48,7 +50,10 @@ use crate::{
 const MAXIMUM_REQUESTS: u64 = 500;
 
 /// How often what was spent is written down.
-const RECORD_EVERY: Duration = Duration::from_secs(2);
+const RECORD_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a copy may take of the work of an agent that was stopped.
+const LAST_COPY: Duration = Duration::from_secs(10);
 
 /// The largest original that is shown to an agent that has to put it back.
 const MAXIMUM_ORIGINAL: u64 = 16 << 10;
@@ -94,22 +99,9 @@ pub async fn run_agent(
     heartbeat: watch::Sender<AgentHeartbeat>,
     cancel: CancellationToken,
 ) -> Result<AgentRun, RunEnd> {
-    let workspace = Workspace::of(&context.data_dir, &input.key.ticket);
-    if !workspace.tree().is_dir() {
-        let message = "the workspace is gone from this host; retry, and it is laid out anew";
-        return Err(StepError::fatal(kind::WORKSPACE_LOST, message).into());
-    }
-    let file = format!("run-{}.json", input.key.sequence);
-    let path = workspace.root().join(file);
-    let mut record = RunRecord::load(&path)?;
-    let result = advance(
-        context,
-        input,
-        &workspace,
-        (&mut record, &path),
-        heartbeat,
-        cancel,
-    );
+    let claim = checkpoint::held(context, &input.key.ticket).await?;
+    let mut record = RunRecord::load(context, &input.key).await?;
+    let result = advance(context, input, &claim, &mut record, heartbeat, cancel);
     match result.await {
         Ok(result) => Ok(AgentRun {
             result,
@@ -129,34 +121,58 @@ pub async fn run_agent(
 async fn advance(
     context: &Context,
     input: &RunAgent,
-    workspace: &Workspace,
-    (record, path): (&mut RunRecord, &Path),
+    claim: &Claim,
+    record: &mut RunRecord,
     heartbeat: watch::Sender<AgentHeartbeat>,
     cancel: CancellationToken,
 ) -> Result<AgentResult, RunEnd> {
     let objects = &context.objects;
-    let ticket_id = &input.key.ticket.ticket_id;
-    let approved = approved::load(objects, ticket_id, &input.spec, &input.policy).await?;
+    let ticket = &input.key.ticket;
+    let approved = approved::load(objects, &ticket.ticket_id, &input.spec, &input.policy).await?;
     let granted = granted::load(objects, &approved.spec, &input.grants).await?;
-    let mirror = context
-        .mirrors
-        .with_commit(&input.repository_url, &input.parent_commit)
-        .await?;
+    let (base, parent) = (&input.spec.base_commit, &input.parent_commit);
+    let mirror =
+        checkpoint::mirror_with(context, ticket, &input.repository_url, base, parent).await?;
+    let workspace = Workspace::of(&context.data_dir, ticket);
+    let arrival = checkpoint::arrive(context, claim, ticket, &mirror, (base, parent)).await?;
+    if arrival != Arrival::Here {
+        record.arrived(input.key.sequence, &arrival);
+        write_down(record, context, input).await?;
+        checkpoint::settle(&workspace, claim)?;
+    }
     let run = Run {
         context,
         input,
         approved: &approved,
         granted: &granted,
-        workspace,
+        workspace: &workspace,
         mirror: &mirror,
     };
     if !record.has_ended() {
-        run.work(record, path, &heartbeat, cancel).await?;
+        run.work(record, &arrival, &heartbeat, cancel).await?;
     }
-    Ok(match &record.request {
-        Some(request) => outcome::asked(context, &input.key.ticket, request).await?,
+    let result = match &record.request {
+        Some(request) => outcome::asked(context, ticket, request).await?,
         None => outcome::judged(&run).await?,
-    })
+    };
+    let head = match &result {
+        AgentResult::Committed { commit, .. } => commit,
+        _ => parent,
+    };
+    run.copy(head, true).await?;
+    Ok(result)
+}
+
+/// Stores the record. An error also if another host went on with the ticket.
+async fn write_down(
+    record: &RunRecord,
+    context: &Context,
+    input: &RunAgent,
+) -> Result<(), StepError> {
+    match record.store(context, &input.key).await? {
+        true => Ok(()),
+        false => Err(checkpoint::taken_over("that holds it")),
+    }
 }
 
 struct Run<'a> {
@@ -169,11 +185,63 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Lets Pi work until it has finished or asks for more scope. `record` is written to `path` all the time.
+    /// Takes a checkpoint of the workspace, with `head` as the latest commit.
+    async fn copy(&self, head: &str, ended: bool) -> Result<(), StepError> {
+        let Self {
+            context,
+            input,
+            workspace,
+            mirror,
+            ..
+        } = *self;
+        let source = Source {
+            mirror,
+            workspace,
+            leaks: &context.leaks,
+            base: &input.spec.base_commit,
+            head,
+        };
+        let moment = Moment {
+            step: input.key.sequence,
+            ended,
+        };
+        checkpoint::take(
+            context,
+            &input.key.ticket,
+            moment,
+            source,
+            &self.granted.scope,
+        )
+        .await
+    }
+
+    /// Takes a checkpoint from time to time, each after a turn of the agent. Never ends.
+    async fn keep_copying(&self, mut progress: watch::Receiver<AgentProgress>) {
+        let every = self.context.checkpoint_every;
+        let (mut pause, mut turns) = (every, 0);
+        loop {
+            tokio::time::sleep(pause).await;
+            let grown = progress.wait_for(|progress| progress.turns > turns).await;
+            let Ok(now) = grown.map(|progress| progress.turns) else {
+                return pending().await;
+            };
+            let begun = Instant::now();
+            match self.copy(&self.input.parent_commit, false).await {
+                Ok(()) => turns = now,
+                Err(problem) => {
+                    tracing::warn!(step = %self.input.key, %problem, "no checkpoint could be taken");
+                }
+            }
+            // Most of the time is for the work.
+            pause = every.max(10 * begun.elapsed());
+        }
+    }
+
+    /// Lets Pi work until it has finished or asks for more scope. `record` is stored all the time.
     async fn work(
         &self,
         record: &mut RunRecord,
-        path: &Path,
+        arrival: &Arrival,
         heartbeat: &watch::Sender<AgentHeartbeat>,
         cancel: CancellationToken,
     ) -> Result<(), RunEnd> {
@@ -205,7 +273,7 @@ impl Run<'_> {
             .map_err(StepError::step)?;
 
         record.started = true;
-        record.store(path)?;
+        write_down(record, self.context, input).await?;
         let first_line = agent_logs::next_line(&self.context.database, &input.key).await?;
         let (log, lines) = mpsc::channel(256);
         let writer = log_writer::write(
@@ -215,8 +283,12 @@ impl Run<'_> {
             first_line,
             lines,
         );
+        if let Some(line) = arrival_line(arrival) {
+            // There is room: nobody else has written yet.
+            let _ = log.send(line).await;
+        }
         let (progress, watched) = watch::channel(AgentProgress::default());
-        let mut asked = watched.clone();
+        let (mut asked, turns) = (watched.clone(), watched.clone());
         let request = AgentRunRequest {
             workspace: self.workspace.tree(),
             session_dir: self.workspace.session(),
@@ -233,8 +305,9 @@ impl Run<'_> {
             gateway,
             progress,
             log,
-            cancel,
+            cancel: cancel.clone(),
         };
+        let mut is_taken_over = false;
         let start = Instant::now();
         let remember = async {
             let mut every = tokio::time::interval(RECORD_EVERY);
@@ -254,8 +327,15 @@ impl Run<'_> {
                     cost_micro_usd: record.usage.cost_micro_usd,
                     seconds: record.seconds,
                 });
-                if let Err(problem) = record.store(path) {
-                    tracing::warn!(%problem, "what a run spent could not be written down");
+                match record.store(self.context, &input.key).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        is_taken_over = true;
+                        cancel.cancel();
+                    }
+                    Err(problem) => {
+                        tracing::warn!(%problem, "what a run spent could not be written down");
+                    }
                 }
             }
         };
@@ -264,6 +344,7 @@ impl Run<'_> {
         let (report, ()) = tokio::select! {
             done = work => done,
             () = remember => unreachable!("it never ends"),
+            () = self.keep_copying(turns) => unreachable!("it never ends"),
         };
         let report = report.map_err(StepError::step)?;
         record.usage = sum(before.usage, report.usage);
@@ -277,7 +358,10 @@ impl Run<'_> {
             }
             _ => {}
         }
-        record.store(path)?;
+        if is_taken_over {
+            return Err(checkpoint::taken_over("that holds it").into());
+        }
+        write_down(record, self.context, input).await?;
         match report.stop {
             Stop::Completed | Stop::ScopeRequested { .. } => Ok(()),
             Stop::BadScopeRequest { problem } => {
@@ -287,7 +371,14 @@ impl Run<'_> {
                 );
                 Err(StepError::fatal(kind::SCOPE_REQUEST_INVALID, message).into())
             }
-            Stop::Cancelled => Err(RunEnd::Cancelled),
+            Stop::Cancelled => {
+                // If this host goes away in order, the next one has all of it.
+                let copy = self.copy(&input.parent_commit, false);
+                if let Ok(Err(problem)) = tokio::time::timeout(LAST_COPY, copy).await {
+                    tracing::warn!(step = %input.key, %problem, "no checkpoint could be taken");
+                }
+                Err(RunEnd::Cancelled)
+            }
             Stop::BudgetExhausted => Err(out_of_budget().into()),
             Stop::TimedOut => Err(out_of_time(input).into()),
             Stop::Outgrown { reason } => {
@@ -383,6 +474,21 @@ async fn until_asked(progress: &mut watch::Receiver<AgentProgress>) {
     if asked.await.is_err() {
         pending().await
     }
+}
+
+/// What the agent's log says of a host that took over.
+fn arrival_line(arrival: &Arrival) -> Option<AgentLogLine> {
+    let message = match arrival {
+        Arrival::Here => return None,
+        Arrival::Restored(checkpoint) => format!(
+            "the host was lost; another goes on from the copy of {}",
+            checkpoint.taken_at.format("%Y-%m-%d %H:%M:%S UTC")
+        ),
+        Arrival::LaidOut => {
+            "the host was lost, and there was no copy yet; another begins anew".to_owned()
+        }
+    };
+    Some(AgentLogLine::now(LogLevel::Warn, &message, None, None))
 }
 
 fn sum(mut one: Usage, other: Usage) -> Usage {

@@ -1,23 +1,20 @@
-//! What of a run survives a killed worker: what it spent, whether the agent had finished, and what it asked for.
+//! What of a run survives a killed worker and a lost host: what it spent, whether the agent had finished, and what it asked
+//! for.
 
-use std::{
-    fs,
-    io::{self, Write as _},
-    path::Path,
-};
-
+use sallyport_ledger::checkpoints;
 use sallyport_workflows::{
+    activities::StepKey,
     scope::ScopeRequest,
     usage::{Spent, Usage},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::failure::StepError;
+use crate::{checkpoint::Arrival, context::Context, failure::StepError};
 
-/// A run, as far as it got. Lies beside the room, which never sees it.
+/// A run, as far as it got. Lies in the ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RunRecord {
-    /// Whether Pi was ever started.
+    /// Whether Pi was ever started in the workspace as it is.
     pub(super) started: bool,
     /// What all tries together spent on the model.
     pub(super) usage: Usage,
@@ -43,55 +40,79 @@ impl RunRecord {
         }
     }
 
-    /// The record at `path`; an empty one if there is none.
-    pub(super) fn load(path: &Path) -> Result<Self, StepError> {
-        let failed = |problem: &dyn std::fmt::Display| {
-            StepError::step(format!(
-                "the record of the agent's run cannot be read: {problem}"
-            ))
+    /// Takes note of how the workspace came here. What was spent stays spent; what an agent did that is not in the workspace
+    /// was not done.
+    pub(super) fn arrived(&mut self, step: u64, arrival: &Arrival) {
+        let (of_this_run, ended) = match arrival {
+            Arrival::Here => return,
+            Arrival::Restored(checkpoint) => (checkpoint.step == step, checkpoint.ended),
+            Arrival::LaidOut => (false, false),
         };
-        match fs::read(path) {
-            Ok(content) => serde_json::from_slice(&content).map_err(|error| failed(&error)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(failed(&error)),
+        self.started &= of_this_run;
+        if !(of_this_run && ended) {
+            self.final_text = None;
+            self.request = None;
         }
     }
 
-    /// Writes it to `path`; a kill leaves the old one or the new one.
-    pub(super) fn store(&self, path: &Path) -> Result<(), StepError> {
-        let write = || -> io::Result<()> {
-            let folder = path.parent().unwrap_or(Path::new("/"));
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&serde_json::to_vec(self)?)?;
-            file.persist(path)?;
-            Ok(())
-        };
-        write().map_err(|error| {
-            StepError::step(format!(
-                "the record of the agent's run cannot be written: {error}"
-            ))
-        })
+    /// The record of the run `key`; an empty one if there is none.
+    pub(super) async fn load(context: &Context, key: &StepKey) -> Result<Self, StepError> {
+        match checkpoints::run(&context.database, key).await? {
+            Some(record) => serde_json::from_str(&record).map_err(|problem| {
+                StepError::step(format!(
+                    "the record of the agent's run cannot be read: {problem}"
+                ))
+            }),
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// Stores it as that of the run `key`. Nothing is stored, and the answer is false, if another host went on with the ticket.
+    pub(super) async fn store(&self, context: &Context, key: &StepKey) -> Result<bool, StepError> {
+        let record = serde_json::to_string(self).map_err(StepError::step)?;
+        let database = &context.database;
+        Ok(checkpoints::record_run(database, key, &context.host_id, &record).await?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+    use sallyport_ledger::checkpoints::Checkpoint;
+    use sallyport_workflows::ObjectRef;
+
     use super::*;
 
+    fn restored(step: u64, ended: bool) -> Arrival {
+        Arrival::Restored(Checkpoint {
+            step,
+            ended,
+            bundle: ObjectRef::of(b"bundle"),
+            taken_at: DateTime::UNIX_EPOCH,
+        })
+    }
+
     #[test]
-    fn a_record_is_read_as_it_was_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run-1.json");
-        assert_eq!(RunRecord::load(&path).unwrap(), RunRecord::default());
-        let record = RunRecord {
-            started: true,
-            seconds: 7,
-            final_text: Some("done".into()),
-            ..RunRecord::default()
-        };
-        record.store(&path).unwrap();
-        assert_eq!(RunRecord::load(&path).unwrap(), record);
-        fs::write(&path, "{").unwrap();
-        assert!(RunRecord::load(&path).is_err());
+    fn only_what_is_in_the_workspace_was_done() {
+        for (arrival, started, ended) in [
+            (Arrival::Here, true, true),
+            (restored(4, true), true, true),
+            (restored(4, false), true, false),
+            (restored(3, true), false, false),
+            (Arrival::LaidOut, false, false),
+        ] {
+            let mut record = RunRecord {
+                started: true,
+                seconds: 7,
+                final_text: Some("done".into()),
+                ..RunRecord::default()
+            };
+            record.arrived(4, &arrival);
+            assert_eq!(
+                (record.started, record.has_ended(), record.seconds),
+                (started, ended, 7),
+                "{arrival:?}"
+            );
+        }
     }
 }

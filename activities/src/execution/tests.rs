@@ -1,7 +1,7 @@
 //! The way from the SPEC to the commit: the real Pi in a real room, a scripted model, a real database.
 
 use chrono::DateTime;
-use sallyport_ledger::agent_logs;
+use sallyport_ledger::{agent_logs, checkpoints, hosts};
 use sallyport_test_support::scripted_model::{AgentStep, Scenario};
 use sallyport_workflows::{activities::StepKey, spec::SpecRef, ticket::TicketSummary};
 
@@ -44,6 +44,9 @@ impl Scene {
         )
         .await
         .unwrap();
+        checkpoint::held(&house.context, &house.ticket)
+            .await
+            .unwrap();
         Self {
             house,
             spec,
@@ -54,10 +57,7 @@ impl Scene {
 
     fn input(&self, sequence: u64, task: AgentTask) -> RunAgent {
         RunAgent {
-            key: StepKey {
-                ticket: self.house.ticket.clone(),
-                sequence,
-            },
+            key: self.key(sequence),
             summary: TicketSummary {
                 title: "t".into(),
                 url: "https://flux-lens.example.com/tickets/FL-1".into(),
@@ -80,14 +80,31 @@ impl Scene {
     }
 
     async fn run(&self, input: &RunAgent) -> Result<AgentRun, RunEnd> {
-        let (heartbeat, _watched) = watch::channel(AgentHeartbeat::default());
-        run_agent(
-            &self.house.context,
-            input,
-            heartbeat,
-            CancellationToken::new(),
-        )
-        .await
+        run_on(&self.house.context, input).await
+    }
+
+    fn key(&self, sequence: u64) -> StepKey {
+        StepKey {
+            ticket: self.house.ticket.clone(),
+            sequence,
+        }
+    }
+
+    async fn record(&self, sequence: u64) -> RunRecord {
+        let key = self.key(sequence);
+        RunRecord::load(&self.house.context, &key).await.unwrap()
+    }
+
+    async fn store(&self, sequence: u64, record: &RunRecord) {
+        let key = self.key(sequence);
+        assert!(record.store(&self.house.context, &key).await.unwrap());
+    }
+
+    async fn log(&self) -> Vec<String> {
+        let ticket = self.house.ticket.ledger_id();
+        let page = agent_logs::page(&self.house.context.database, ticket, 0, 100);
+        let lines = page.await.unwrap();
+        lines.into_iter().map(|line| line.message).collect()
     }
 
     async fn text(&self, reference: &ObjectRef) -> String {
@@ -98,6 +115,11 @@ impl Scene {
             .await
             .unwrap()
     }
+}
+
+async fn run_on(context: &Context, input: &RunAgent) -> Result<AgentRun, RunEnd> {
+    let (heartbeat, _watched) = watch::channel(AgentHeartbeat::default());
+    run_agent(context, input, heartbeat, CancellationToken::new()).await
 }
 
 fn good_steps() -> [AgentStep; 2] {
@@ -241,17 +263,14 @@ async fn a_run_that_was_cut_off_goes_on_and_pays_for_both_tries() {
         }
     );
     assert_eq!(cut, Err(RunEnd::Cancelled));
-    let record = Workspace::of(&scene.house.context.data_dir, &scene.house.ticket)
-        .root()
-        .join("run-4.json");
-    let spent = RunRecord::load(&record).unwrap();
+    let spent = scene.record(4).await;
     assert!(spent.started && spent.final_text.is_none() && spent.usage.requests >= 1);
     // As if that try had taken a minute.
     let long = RunRecord {
         seconds: 60,
         ..spent.clone()
     };
-    long.store(&record).unwrap();
+    scene.store(4, &long).await;
 
     scene.house.model.release("door");
     let run = scene.run(&input).await.unwrap();
@@ -279,10 +298,7 @@ async fn limits_and_tampering_are_final_before_anything_runs() {
         seconds: 200,
         ..RunRecord::default()
     };
-    let root = Workspace::of(&scene.house.context.data_dir, &scene.house.ticket)
-        .root()
-        .to_owned();
-    spent.store(&root.join("run-4.json")).unwrap();
+    scene.store(4, &spent).await;
     let mut poor = scene.input(5, AgentTask::Implement);
     poor.tokens_left = 0;
     let mut changed = scene.input(6, AgentTask::Implement);
@@ -308,13 +324,70 @@ async fn limits_and_tampering_are_final_before_anything_runs() {
         }
     }
     assert!(scene.house.model.requests().is_empty());
-    checkout::remove(&root).await.unwrap();
-    let gone = scene
-        .run(&scene.input(7, AgentTask::Implement))
-        .await
-        .unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_host_goes_on_from_the_latest_copy_with_the_same_conversation() {
+    let [first, last] = good_steps();
+    let scene = Scene::new(Scenario::new().run([first, last.wait_for("door")])).await;
+    let (one, two) = (&scene.house.context, scene.house.other_host().await);
+    let input = scene.input(4, AgentTask::Implement);
+    let (database, ticket) = (&one.database, &scene.house.ticket);
+    let taken = async {
+        let limit = Duration::from_secs(60);
+        scene
+            .house
+            .model
+            .wait_until_held("door", limit)
+            .await
+            .unwrap();
+        while checkpoints::latest(database, ticket)
+            .await
+            .unwrap()
+            .is_none()
+            || scene.record(4).await.usage.requests == 0
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        hosts::end_lease(database, &one.host_id).await.unwrap();
+        let claim = hosts::claim(database, ticket).await.unwrap().unwrap();
+        assert_eq!(claim.host_id, two.host_id);
+    };
+    // The host that lost the ticket stops by itself as soon as it learns of it.
+    let (lost, ()) = tokio::join!(run_on(one, &input), taken);
+    let Err(RunEnd::Failed(lost)) = lost else {
+        panic!("{lost:?}");
+    };
     assert!(
-        matches!(&gone, RunEnd::Failed(error) if error.kind() == kind::WORKSPACE_LOST),
-        "{gone:?}"
+        !lost.is_final() && lost.message().contains("went on with the ticket"),
+        "{lost}"
     );
+    assert!(matches!(scene.run(&input).await, Err(RunEnd::Failed(_))));
+    let spent = scene.record(4).await.usage.requests;
+
+    scene.house.model.release("door");
+    let run = run_on(&two, &input).await.unwrap();
+    let AgentResult::Committed { diff, .. } = &run.result else {
+        panic!("{:?}", run.result);
+    };
+    assert!(scene.text(diff).await.contains("+export const a = 2;"));
+    assert!(run.usage.requests > spent);
+    let told = scene.house.model.requests().pop().unwrap().body.to_string();
+    for part in ["I change it.", "You were interrupted"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let log = scene.log().await;
+    assert!(
+        log.iter()
+            .any(|line| line.starts_with("the host was lost; another goes on from the copy of ")),
+        "{log:?}"
+    );
+
+    // What it made is there when this host is lost, too: nobody is asked again.
+    let asked = scene.house.model.requests().len();
+    hosts::end_lease(database, &two.host_id).await.unwrap();
+    crate::testing::take_lease(one).await;
+    hosts::claim(database, ticket).await.unwrap().unwrap();
+    assert_eq!(scene.run(&input).await.unwrap(), run);
+    assert_eq!(scene.house.model.requests().len(), asked);
 }

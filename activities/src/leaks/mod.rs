@@ -16,7 +16,8 @@ mod known;
 mod patterns;
 
 use std::{
-    collections::BTreeSet, ffi::OsStr, fmt, ops::Range, os::unix::ffi::OsStrExt as _, sync::Arc,
+    borrow::Cow, collections::BTreeSet, ffi::OsStr, fmt, ops::Range, os::unix::ffi::OsStrExt as _,
+    sync::Arc,
 };
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -165,7 +166,7 @@ impl LeakCheck {
     /// `text` with three dots for each secret in it, to be kept and shown.
     pub async fn hide(&self, text: Vec<u8>) -> Vec<u8> {
         let (text, hits) = self.look(text).await;
-        without(&text, &hits)
+        without(&text, places(&hits))
     }
 
     /// `text` without the installation's own secrets, to be logged. For what programs print: there much looks like a secret.
@@ -183,6 +184,20 @@ impl LeakCheck {
         }
         hidden.push_str(text.get(end..).unwrap_or_default());
         hidden
+    }
+
+    /// Whether one of the installation's own secrets stands in `content`.
+    pub fn has_own(&self, content: &[u8]) -> bool {
+        !self.known.find(content).is_empty()
+    }
+
+    /// `content` with three dots for each of the installation's own secrets.
+    pub fn hide_own_bytes<'a>(&self, content: &'a [u8]) -> Cow<'a, [u8]> {
+        let places = self.known.find(content);
+        if places.is_empty() {
+            return Cow::Borrowed(content);
+        }
+        Cow::Owned(without(content, places))
     }
 
     /// What `commit` adds to the one before it. What its files held on the base was there before this ticket.
@@ -210,7 +225,7 @@ impl LeakCheck {
             let may_look_like_one = self.secret_like.is_match(OsStr::from_bytes(&change.path));
             let counts = |hit: &Hit| hit.what == What::OwnSecret || !may_look_like_one;
             let (name, in_name) = self.look(change.path.clone()).await;
-            let path = readable(&without(&name, &in_name));
+            let path = readable(&without(&name, places(&in_name)));
             let size = size_of(git, blob).await?;
             // A large file may stay one, as long as it can be looked into.
             let is_too_large = size > self.looked_into
@@ -325,14 +340,18 @@ async fn size_of(git: &Git, blob: &str) -> Result<u64, GitError> {
     })
 }
 
-/// `content` with three dots for each hit.
-fn without(content: &[u8], hits: &[Hit]) -> Vec<u8> {
+fn places(hits: &[Hit]) -> impl Iterator<Item = Range<usize>> {
+    hits.iter().map(|hit| hit.place.clone())
+}
+
+/// `content` with three dots for each of `places`, which are in order.
+fn without(content: &[u8], places: impl IntoIterator<Item = Range<usize>>) -> Vec<u8> {
     let mut shown = Vec::with_capacity(content.len());
     let mut end = 0;
-    for hit in hits {
-        shown.extend_from_slice(&content[end..hit.place.start]);
+    for place in places {
+        shown.extend_from_slice(&content[end..place.start]);
         shown.extend_from_slice(b"...");
-        end = hit.place.end;
+        end = place.end;
     }
     shown.extend_from_slice(&content[end..]);
     shown

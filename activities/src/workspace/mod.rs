@@ -7,6 +7,7 @@
 //!   session/   the agent's session
 //!   run/       what exists only while an agent runs
 //!   qa-<n>/    a clean checkout while QA runs
+//!   generation which of the hosts that ever held the workspace this is; written when it is whole
 //! ```
 //!
 //! There is no git directory in here: commits are made in the host's mirror, from outside.
@@ -19,6 +20,7 @@ pub mod ignore;
 pub mod lock;
 pub mod remove;
 mod scan;
+pub mod snapshot;
 
 use std::{
     io,
@@ -62,7 +64,7 @@ pub enum WorkspaceError {
 }
 
 impl WorkspaceError {
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io {
             action,
@@ -117,6 +119,11 @@ impl Workspace {
     /// What exists only while an agent runs.
     pub fn run(&self) -> PathBuf {
         self.root.join("run")
+    }
+
+    /// Which of the hosts that ever held the workspace this is, as a number.
+    pub fn generation(&self) -> PathBuf {
+        self.root.join("generation")
     }
 
     /// A clean checkout for the QA of step `sequence`.

@@ -56,12 +56,6 @@ impl Scene {
         let latest = self.house.model.requests().pop().unwrap();
         latest.body.to_string()
     }
-
-    fn record(&self, sequence: u64) -> std::path::PathBuf {
-        Workspace::of(&self.house.context.data_dir, &self.house.ticket)
-            .root()
-            .join(format!("run-{sequence}.json"))
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,7 +251,7 @@ async fn a_request_outlives_its_worker() {
         request: Some(serde_json::from_value(request).unwrap()),
         ..RunRecord::default()
     };
-    record.store(&scene.record(4)).unwrap();
+    scene.store(4, &record).await;
     let run = scene.run(&input).await.unwrap();
     request_of(&run);
     assert_eq!(run.seconds, 7);
@@ -272,7 +266,6 @@ async fn a_request_is_on_record_before_its_run_has_ended() {
     let scene = Scene::new(scenario).await;
     let input = scene.input(4, AgentTask::Implement);
     let (heartbeat, _watched) = watch::channel(AgentHeartbeat::default());
-    let path = scene.record(4);
     let run = run_agent(
         &scene.house.context,
         &input,
@@ -281,11 +274,11 @@ async fn a_request_is_on_record_before_its_run_has_ended() {
     );
     let on_record = async {
         loop {
-            if let Ok(RunRecord {
+            if let RunRecord {
                 request: Some(_),
                 final_text,
                 ..
-            }) = RunRecord::load(&path)
+            } = scene.record(4).await
             {
                 return final_text;
             }
@@ -310,7 +303,7 @@ async fn a_request_is_on_record_before_its_run_has_ended() {
         started: true,
         ..RunRecord::default()
     };
-    cut_off.store(&scene.record(6)).unwrap();
+    scene.store(6, &cut_off).await;
     let run = scene.run(&next).await.unwrap();
     assert!(
         matches!(run.result, AgentResult::Committed { files: 2, .. }),

@@ -1,0 +1,106 @@
+//! A ticket whose host is lost goes on on another, from the latest copy of workspace and conversation.
+
+use std::{process::Child, time::Duration};
+
+use sallyport_test_support::{
+    child::{self, Output, dies_with_us, until},
+    demo_scenario::{STATES, demo_scenario},
+    flux_lens::Status,
+    installation::{Installation, sallyport_binary},
+};
+
+use crate::fixture::{git, origin, scratch, start_configured, states, tests_pass, ticket};
+
+/// Only reached when what is waited for does not happen at all.
+const LONG: Duration = Duration::from_secs(600);
+
+/// Dead after ten seconds of silence, so that the test need not wait for minutes.
+const CONFIG: &str = "[worker]\nlease_seconds = 10\ncheckpoint_seconds = 1\n";
+
+/// A second host of the installation: a worker with a data folder of its own.
+fn second_worker(sallyport: &Installation) -> Child {
+    let data = sallyport.data_dir();
+    let folder = sallyport.folder();
+    let mut command = dies_with_us(sallyport_binary().expect("it is built"));
+    command
+        .args(["worker", "--config"])
+        .arg(data.join("sallyport.toml"))
+        .env("SALLYPORT__DATA_DIR", folder.join("second"))
+        .env("SALLYPORT__OBJECTS__PATH", data.join("objects"));
+    child::spawn(command, &Output::Log(folder.join("second.log"))).expect("it starts")
+}
+
+/// What the query, which selects one text, finds; nothing as long as it finds nothing.
+async fn one(sallyport: &Installation, query: &'static str) -> Option<String> {
+    let mut ledger = sallyport.ledger().await.ok()?;
+    let found = sqlx::query_scalar(query).fetch_optional(&mut ledger).await;
+    found.expect("the ledger answers")
+}
+
+async fn until_found(sallyport: &Installation, what: &str, query: &'static str) -> String {
+    let found = until(LONG, what, async || one(sallyport, query).await).await;
+    found.unwrap_or_else(|error| {
+        let log = child::tail(&sallyport.folder().join("second.log"));
+        panic!("{error}; the second worker said: {log}")
+    })
+}
+
+#[tokio::test]
+async fn a_ticket_outlives_the_hosts_that_it_is_on() {
+    let mut scenario = demo_scenario(0);
+    scenario.runs[0].steps[2].before.wait_for = Some("held".to_owned());
+    let sallyport = start_configured(scratch("hosts"), "anthropic", scenario, CONFIG)
+        .await
+        .unwrap();
+    let first = sallyport.run.pids["worker"];
+    let id = sallyport.flux_lens.create_ticket(ticket("demo")).unwrap();
+    let gate = sallyport.api.until_gate(&id, "SPEC").await.unwrap();
+    sallyport.api.decide(&gate, "APPROVE", None).await.unwrap();
+    let model = sallyport.model.as_ref().unwrap();
+    model.wait_until_held("held", LONG).await.unwrap();
+    let query = "SELECT 'taken' FROM checkpoints WHERE step > 0";
+    until_found(&sallyport, "a checkpoint was taken", query).await;
+
+    // The first host falls silent.
+    let mut second = second_worker(&sallyport);
+    let query = "SELECT 'alive' FROM hosts GROUP BY 1 HAVING count(*) = 2";
+    until_found(&sallyport, "the second host is alive", query).await;
+    let asked = model.requests().len();
+    child::signal(first, "STOP").unwrap();
+    let query = "SELECT 'moved' FROM workspaces WHERE generation = 2";
+    until_found(&sallyport, "the ticket was given to the second host", query).await;
+    until(LONG, "its agent asks the model", async || {
+        (model.requests().len() > asked).then_some(())
+    })
+    .await
+    .unwrap();
+    let told = model.requests().pop().unwrap().body.to_string();
+    assert!(told.contains("You were interrupted"), "{told}");
+
+    // It comes back in the middle of the other's work, and leaves the ticket alone.
+    child::signal(first, "CONT").unwrap();
+    model.release("held");
+    let gate = sallyport.api.until_gate(&id, "PR").await.unwrap();
+    let view = sallyport.api.ticket(&id).await.unwrap();
+    let notes = view["status"]["notes"].to_string();
+    assert!(notes.contains("does not answer"), "{view:#}");
+
+    // Now the second one is lost, for good.
+    second.kill().unwrap();
+    second.wait().unwrap();
+    sallyport.api.decide(&gate, "APPROVE", None).await.unwrap();
+    let view = sallyport.api.until_state(&id, "COMPLETED").await.unwrap();
+    assert_eq!(view["workflow"]["pull_request"]["number"], 1, "{view:#}");
+    assert_eq!(states(&sallyport.api, &id).await, STATES);
+    let main = origin(sallyport.folder(), "demo");
+    assert!(tests_pass(&main));
+    let place = main.display().to_string();
+    let branches = git(&["-C", &place, "branch", "--list", "sallyport/*"]);
+    assert_eq!(branches.lines().count(), 1, "{branches}");
+    assert_eq!(sallyport.flux_lens.status(&id), Some(Status::Done));
+    let logs = sallyport.run_sallyport(&["logs", &id]).unwrap();
+    assert!(
+        logs.contains("the host was lost; another goes on"),
+        "{logs}"
+    );
+}
