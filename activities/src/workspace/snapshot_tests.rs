@@ -244,33 +244,29 @@ async fn a_file_that_becomes_a_link_while_it_is_copied_shows_nothing_of_the_host
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("a"), "of the host\n").unwrap();
     let leaks = leaks();
-    let racing = std::sync::atomic::AtomicBool::new(true);
-    std::thread::scope(|threads| {
-        threads.spawn(|| {
-            let (folder, other) = (one.tree("d"), one.tree("other"));
-            while racing.load(std::sync::atomic::Ordering::Relaxed) {
-                let _ = fs::rename(&folder, &other);
-                let _ = symlink(outside.path(), &folder);
-                let _ = fs::remove_file(&folder);
-                let _ = fs::rename(&other, &folder);
-            }
-        });
-        let taking = async {
-            for _ in 0..20 {
-                let two = Host::new(&origin).await;
-                let taken = take(one.source(&leaks, &base, &base), &scope(&["d/a"])).await;
-                bring(&two.mirror, &two.workspace, &base, &taken.unwrap().bundle)
-                    .await
-                    .unwrap();
-                lay_out(&two.mirror, &two.workspace).await.unwrap();
-                let found = files(&two.workspace.tree());
-                let shown = found
-                    .values()
-                    .any(|content| content.contains("of the host"));
-                assert!(!shown, "{found:?}");
-            }
-        };
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(taking));
-        racing.store(false, std::sync::atomic::Ordering::Relaxed);
+    let (folder, other) = (one.tree("d"), one.tree("other"));
+    let target = outside.path().to_owned();
+    // Ends when this test drops its end, also in a panic.
+    let (_racing, is_over) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        while is_over.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            let _ = fs::rename(&folder, &other);
+            let _ = symlink(&target, &folder);
+            let _ = fs::remove_file(&folder);
+            let _ = fs::rename(&other, &folder);
+        }
     });
+    for _ in 0..20 {
+        let two = Host::new(&origin).await;
+        let taken = take(one.source(&leaks, &base, &base), &scope(&["d/a"])).await;
+        bring(&two.mirror, &two.workspace, &base, &taken.unwrap().bundle)
+            .await
+            .unwrap();
+        lay_out(&two.mirror, &two.workspace).await.unwrap();
+        let found = files(&two.workspace.tree());
+        let shown = found
+            .values()
+            .any(|content| content.contains("of the host"));
+        assert!(!shown, "{found:?}");
+    }
 }

@@ -35,6 +35,8 @@ pub enum Layer {
     Budget,
     /// git on the host reads nothing of the tree as configuration.
     HostGit,
+    /// The copy of a workspace that an agent is working in.
+    Checkpoint,
     /// The diff, judged from outside.
     Diff,
     /// The check for secrets and large files.
@@ -71,6 +73,7 @@ impl Layer {
             Self::Gateway => "model gateway",
             Self::Budget => "budget",
             Self::HostGit => "git of the host",
+            Self::Checkpoint => "checkpoint",
             Self::Diff => "diff from outside",
             Self::Leaks => "secret scan",
             Self::Push => "check before the push",

@@ -31,6 +31,11 @@ pub(super) fn cases(ground: &Ground) -> Vec<Case> {
         Case::new("whole-disk", "searches all files that it sees for what looks like a canary")
             .bash("grep -rIl --exclude-dir=proc --exclude-dir=usr 'canary-' / 2>/dev/null | wc -l | sed 's/^/files with one: /'")
             .told(Layer::Files, "files with one: 0\n"),
+        Case::new("checkpoint-link", "has a link to somebody's home in the place of its file while the workspace is copied")
+            .bash(format!("mkdir build; mv README.md build/; ln -s {canary}/home/.env README.md"))
+            .bash("sleep 3")
+            .bash("mv build/README.md . && test ! -L README.md && echo nothing to see")
+            .told(Layer::Checkpoint, "nothing to see"),
         Case::new("configuration", "reads Sallyport's configuration and keys")
             .bash(format!("cat {data}/sallyport.toml {data}/token {data}/decision-key {data}/audit-key"))
             .told(Layer::Files, nothing),

@@ -173,7 +173,7 @@ async fn play(
         "no case has such a name; `--list` shows them"
     );
     let jobs = arguments.jobs.max(1);
-    let config = format!("[worker]\nhost_slots = {jobs}\n{more}");
+    let config = format!("[worker]\nhost_slots = {jobs}\ncheckpoint_seconds = 1\n{more}");
     let kept = || format!("everything is kept in {}", ground.folder.display());
     let world = World::start(&ground.folder, ground.targets.clone(), cases, &config)
         .await
