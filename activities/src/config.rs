@@ -32,12 +32,20 @@ pub struct ModelConfig {
     /// The agent's price, if the built-in list does not know it or is wrong.
     #[serde(default)]
     pub agent_price: Option<Price>,
+    /// What all workers together may spend in a day, from midnight UTC on, in millionths of a US dollar.
+    #[serde(default = "day_budget")]
+    pub day_budget_micro_usd: u64,
     /// How many requests a worker sends to the vendor in a minute; more wait. As many as there are, if it is absent.
     #[serde(default)]
     pub requests_per_minute: Option<NonZeroU32>,
     /// How many tokens of input a worker sends to the vendor in a minute; more wait.
     #[serde(default)]
     pub input_tokens_per_minute: Option<NonZeroU32>,
+}
+
+/// 50 US dollars: ten tickets that use up all that they may by default.
+fn day_budget() -> u64 {
+    50_000_000
 }
 
 impl ModelConfig {

@@ -20,7 +20,7 @@ use crate::{
     config::ModelConfig,
     failure::StepError,
     forge::Forges,
-    gateway::{Gateway, GatewayError},
+    gateway::{DayBudget, Gateway, GatewayError},
     leaks::LeakCheck,
     lease::Lease,
     mirror::Mirrors,
@@ -106,6 +106,8 @@ pub struct Context {
     pub sandbox: Sandbox,
     /// The agents' way to their model.
     pub gateway: Gateway,
+    /// What the installation may spend on models in a day.
+    pub day_budget: DayBudget,
     /// The model that plans.
     pub planner: Arc<dyn Planner>,
     /// The repositories' mirrors.
@@ -152,11 +154,14 @@ impl Context {
             .into_iter()
             .filter_map(|repository| Some((repository.url, repository.base_branch?)))
             .collect();
-        let gateway = Gateway::new(parts.model.agent()?)?;
+        let day_limit = parts.model.day_budget_micro_usd;
+        let day_budget = DayBudget::new(parts.database.clone(), day_limit);
+        let gateway = Gateway::new(parts.model.agent()?)?.within(day_budget.clone());
         Ok(Self {
             sandbox: Sandbox::open(&parts.tools, &data_dir.join("room-kit"))?,
             planner: Arc::new(GenaiPlanner::new(parts.model.planner()?)?.at_pace(gateway.pace())),
             gateway,
+            day_budget,
             mirrors: Mirrors::new(data_dir.join("mirrors")),
             forges: Forges::new(parts.database.clone(), parts.author.clone()),
             sources: TicketSources::default().with(FLUX_LENS, flux_lens),

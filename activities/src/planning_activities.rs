@@ -176,6 +176,7 @@ impl PlanningSteps {
             policy: &policy,
             revised: &revised,
             cost_left_micro_usd: input.cost_left_micro_usd,
+            day: Some(&self.context.day_budget),
         };
         let (spec, usage) = plan(&*self.context.planner, &task).await?;
         let spec = self.store(&input.key.ticket, &spec, &input.pinned).await?;

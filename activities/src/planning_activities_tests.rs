@@ -1,6 +1,7 @@
 //! From a ticket to a stored SPEC, on a real repository, with a scripted model.
 
 use chrono::Utc;
+use sallyport_ledger::model_spending;
 use sallyport_test_support::scripted_model::{PlanAnswer, Scenario};
 use sallyport_workflows::{
     activities::{RevisedSpec, StepKey},
@@ -319,4 +320,30 @@ async fn what_cannot_be_compared_is_final() {
         .commit(&[("src/a.js", "A\n"), (policy_file::FILE, "wrong")])
         .await;
     assert_eq!(failure(asked).await, kind::POLICY_INVALID);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_planner_asks_within_the_days_budget() {
+    let answers = [PlanAnswer::json(answer("Fix a", "src/a.js"))];
+    let scenario = Scenario::new().plan(answers);
+    let house = House::new(&[("src/a.js", "a\n"), (policy_file::FILE, GATES)], scenario).await;
+    let pinned = pin(&house).await.unwrap();
+    let steps = PlanningSteps::new(house.context.clone());
+    let database = &house.context.database;
+    let limit = crate::testing::DAY_BUDGET;
+    let others = model_spending::set_aside(database, limit - 1, limit);
+    let others = others.await.unwrap().unwrap();
+    let input = plan_input(&house, &pinned, Vec::new()).await;
+    let refused = steps.plan_ticket(input.clone()).await.unwrap_err();
+    assert_eq!(refused.kind(), kind::BUDGET);
+    assert!(
+        refused.is_final() && refused.message().contains("model.day_budget_micro_usd"),
+        "{refused}"
+    );
+    assert!(house.model.requests().is_empty());
+
+    model_spending::settle(database, others, 0).await.unwrap();
+    let planned = steps.plan_ticket(input).await.unwrap();
+    let spent = model_spending::today(database).await.unwrap();
+    assert_eq!(spent, planned.usage.cost_micro_usd);
 }

@@ -38,6 +38,9 @@ use crate::{
 /// A secret of the installation.
 pub(crate) const OWN_SECRET: &str = "our-own-secret-for-tests";
 
+/// What a house may spend on models in a day, in millionths of a US dollar.
+pub(crate) const DAY_BUDGET: u64 = 50_000_000;
+
 /// All that activities need, on real servers: a ticket system, a model, a database, a repository, a sandbox.
 pub(crate) struct House {
     _folder: tempfile::TempDir,
@@ -75,6 +78,7 @@ impl House {
                 agent_model: "claude-sonnet-4-5".into(),
                 planner_price: None,
                 agent_price: None,
+                day_budget_micro_usd: DAY_BUDGET,
                 requests_per_minute: None,
                 input_tokens_per_minute: None,
             },

@@ -17,6 +17,7 @@
 //! | what live streams show | [`feed`] |
 //! | what people are to be told | [`notifications`] |
 //! | which host holds a ticket's workspace, and what another needs to go on | [`hosts`], [`checkpoints`] |
+//! | what models cost today, all workers together | [`model_spending`] |
 //! | what agent and QA did | [`agent_logs`], [`qa_results`] |
 //! | what leaves the ledger after a while | [`retention`] |
 //! | who vouches for a decision | [`proof`] |
@@ -44,6 +45,7 @@ pub mod inbox;
 pub mod inbox_admin;
 pub mod json;
 pub mod lists;
+pub mod model_spending;
 pub mod notifications;
 pub mod objects;
 pub mod proof;

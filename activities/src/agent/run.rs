@@ -21,7 +21,7 @@ use super::{
     setup,
 };
 use crate::{
-    gateway::{GatewayReport, RunGateway},
+    gateway::{Exhausted, GatewayReport, RunGateway, USED_UP},
     sandbox::{
         Capture, FileProblem, RoomExit, RoomProcess, Sandbox, SandboxError, give_to_room,
         keep_read_only, outgrown,
@@ -124,8 +124,11 @@ pub enum Stop {
         /// What is wrong with the last request.
         problem: String,
     },
-    /// What it may spend on the model is used up.
-    BudgetExhausted,
+    /// What may be spent on the model is used up.
+    BudgetExhausted {
+        /// Of the run, or of the day.
+        whose: Exhausted,
+    },
     /// Its time is up.
     TimedOut,
     /// What it left in the workspace is more than may be there.
@@ -277,7 +280,13 @@ pub async fn run_pi(
             let message = format!("the agent's requests for more files are none: {problem}");
             (LogLevel::Error, message)
         }
-        Stop::BudgetExhausted => (LogLevel::Error, "the agent's budget is used up".to_owned()),
+        Stop::BudgetExhausted { whose } => {
+            let message = match whose {
+                Exhausted::Run => "the agent's budget is used up",
+                Exhausted::Day => USED_UP,
+            };
+            (LogLevel::Error, message.to_owned())
+        }
         Stop::TimedOut => (LogLevel::Error, "the agent's time is up".to_owned()),
         Stop::Outgrown { reason } => (LogLevel::Error, format!("the agent was stopped: {reason}")),
         Stop::Cancelled => (LogLevel::Warn, "the agent's run was cancelled".to_owned()),
@@ -332,8 +341,8 @@ fn judge(
     let failed = |reason: String| Stop::Failed {
         reason: shorten(&redact(&reason), 2000),
     };
-    if gateway.budget_exhausted {
-        return Stop::BudgetExhausted;
+    if let Some(whose) = gateway.exhausted {
+        return Stop::BudgetExhausted { whose };
     }
     if let Some(reason) = &follower.rejected {
         return failed(format!("Pi did not take the prompt: {reason}"));

@@ -33,7 +33,7 @@ use crate::{
     checkpoint::{self, Arrival, Moment},
     context::Context,
     failure::StepError,
-    gateway::RunLimits,
+    gateway::{Exhausted, RunLimits, USED_UP},
     mirror::Mirror,
     walls::{Wall, stands},
     workspace::{
@@ -379,7 +379,11 @@ impl Run<'_> {
                 }
                 Err(RunEnd::Cancelled)
             }
-            Stop::BudgetExhausted => Err(out_of_budget().into()),
+            Stop::BudgetExhausted { whose } => Err(match whose {
+                Exhausted::Run => out_of_budget(),
+                Exhausted::Day => StepError::fatal(kind::BUDGET, USED_UP),
+            }
+            .into()),
             Stop::TimedOut => Err(out_of_time(input).into()),
             Stop::Outgrown { reason } => {
                 // The host's disk is not to stay full while the ticket is parked. In one step out of the way first: no try

@@ -1,7 +1,7 @@
 //! The way from the SPEC to the commit: the real Pi in a real room, a scripted model, a real database.
 
 use chrono::DateTime;
-use sallyport_ledger::{agent_logs, checkpoints, hosts};
+use sallyport_ledger::{agent_logs, checkpoints, hosts, model_spending};
 use sallyport_test_support::scripted_model::{AgentStep, Scenario};
 use sallyport_workflows::{activities::StepKey, spec::SpecRef, ticket::TicketSummary};
 
@@ -390,4 +390,27 @@ async fn another_host_goes_on_from_the_latest_copy_with_the_same_conversation() 
     hosts::claim(database, ticket).await.unwrap().unwrap();
     assert_eq!(scene.run(&input).await.unwrap(), run);
     assert_eq!(scene.house.model.requests().len(), asked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_stops_when_the_day_s_budget_is_used_up_and_people_learn_why() {
+    let scene = Scene::new(Scenario::new().run(good_steps())).await;
+    let limit = crate::testing::DAY_BUDGET;
+    let others = model_spending::set_aside(&scene.house.context.database, limit, limit);
+    let _used_up = others.await.unwrap().unwrap();
+    let end = scene.run(&scene.input(4, AgentTask::Implement)).await;
+    let Err(RunEnd::Failed(error)) = end else {
+        panic!("{end:?}");
+    };
+    assert_eq!(error.kind(), kind::BUDGET);
+    assert!(
+        error.is_final() && error.message().contains("midnight UTC"),
+        "{error}"
+    );
+    let log = scene.log().await;
+    assert!(
+        log.iter().any(|line| line.contains("used up for today")),
+        "{log:?}"
+    );
+    assert!(scene.house.model.requests().is_empty());
 }

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sallyport_workflows::usage::Usage;
+use tokio::sync::oneshot;
 
-use super::{GatewayReport, Price, RunLimits};
+use super::{Exhausted, GatewayReport, Price, RunLimits};
 
 /// One run's money and tokens.
 #[derive(Clone, Debug)]
@@ -23,10 +24,17 @@ struct State {
     reserved: Usage,
 }
 
-/// The budget does not cover a request.
+impl State {
+    fn exhausted(&mut self, budget: Exhausted) {
+        self.report.refused += 1;
+        self.report.exhausted.get_or_insert(budget);
+    }
+}
+
+/// The run's budget does not cover a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("out of budget: this run's {what} are used up or the rest does not cover another request")]
-pub(super) struct Exhausted {
+pub(super) struct NotCovered {
     what: &'static str,
 }
 
@@ -46,7 +54,7 @@ impl Budget {
     }
 
     /// Sets aside the most that a request can cost: `input` tokens at the dearest price of input, and `output` tokens.
-    pub(super) fn reserve(&self, input: u64, output: u64) -> Result<Reservation, Exhausted> {
+    pub(super) fn reserve(&self, input: u64, output: u64) -> Result<Reservation, NotCovered> {
         let dearest = self.price.dearest_input();
         let worst = Price {
             input: dearest,
@@ -70,9 +78,8 @@ impl Budget {
             ("dollars", after.cost_micro_usd, self.limits.cost_micro_usd),
         ];
         if let Some((what, _, _)) = over.into_iter().find(|(_, after, limit)| after > limit) {
-            state.report.refused += 1;
-            state.report.budget_exhausted = true;
-            return Err(Exhausted { what });
+            state.exhausted(Exhausted::Run);
+            return Err(NotCovered { what });
         }
         state.reserved += amount;
         state.report.requests += 1;
@@ -82,7 +89,13 @@ impl Budget {
             settled: false,
             chargeable: false,
             bytes: (0, 0),
+            told: None,
         })
+    }
+
+    /// Notes a request that the installation's budget for the day does not cover.
+    pub(super) fn day_is_used_up(&self) {
+        self.state().exhausted(Exhausted::Day);
     }
 
     /// Notes a request that was not passed on.
@@ -110,9 +123,23 @@ pub(super) struct Reservation {
     chargeable: bool,
     /// Bytes of the request and of its answer, for the log.
     bytes: (usize, usize),
+    /// Who is told what it cost.
+    told: Option<oneshot::Sender<u64>>,
 }
 
 impl Reservation {
+    /// The most that the request can cost, in millionths of a US dollar.
+    pub(super) fn most(&self) -> u64 {
+        self.amount.cost_micro_usd
+    }
+
+    /// Answers what the request cost, however it ends.
+    pub(super) fn cost(&mut self) -> oneshot::Receiver<u64> {
+        let (told, cost) = oneshot::channel();
+        self.told = Some(told);
+        cost
+    }
+
     /// Counts the tokens that were used instead.
     pub(super) fn settle(mut self, mut used: Usage) {
         used.requests = 1;
@@ -157,6 +184,10 @@ impl Reservation {
         reserved.output_tokens -= self.amount.output_tokens;
         reserved.cost_micro_usd -= self.amount.cost_micro_usd;
         state.report.usage += used;
+        drop(state);
+        if let Some(told) = self.told.take() {
+            let _ = told.send(used.cost_micro_usd);
+        }
     }
 }
 
@@ -205,7 +236,7 @@ mod tests {
         let first = budget.reserve(400, 200).unwrap();
         assert_eq!(
             budget.reserve(400, 200).unwrap_err(),
-            Exhausted { what: "tokens" }
+            NotCovered { what: "tokens" }
         );
         first.settle(Usage {
             input_tokens: 100,
@@ -233,7 +264,7 @@ mod tests {
         );
         let exact = budget(1, 20, 35);
         assert!(exact.reserve(10, 10).is_ok());
-        assert!(!exact.report().budget_exhausted);
+        assert_eq!(exact.report().exhausted, None);
     }
 
     #[test]

@@ -3,14 +3,15 @@
 //! For each run it serves HTTP on a Unix socket of its own. It knows the vendor's key, and the room does not. It lets through
 //! one kind of request (`request`) to one model, and counts what that costs (`budget`): before a request is passed on,
 //! the most that it can cost is set aside, and without that much left it is refused. What it cost in the end is read
-//! from the vendor's answer (`meter`); an answer that does not say is charged with all that was set aside. What is more than
-//! the vendor takes in a minute waits (`rate`).
+//! from the vendor's answer (`meter`); an answer that does not say is charged with all that was set aside. The same goes for
+//! the day's budget of the whole installation (`day`). What is more than the vendor takes in a minute waits (`rate`).
 //!
 //! A vendor is a variant of [`Vendor`]; what is particular to it is in `config` (its paths), `request`, `meter`, `hint` (when to
 //! ask again) and `refusal` (the form of its errors).
 
 mod budget;
 mod config;
+mod day;
 mod hint;
 mod meter;
 mod price;
@@ -37,6 +38,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{budget::Budget, proxy::Run};
 pub use self::{
     config::{ModelConfig, RetryPolicy, Vendor},
+    day::{DayBudget, DayError, USED_UP},
     hint::pause_asked_for,
     price::{Price, price_of},
     rate::{Pace, RateLimits},
@@ -59,6 +61,15 @@ pub struct RunLimits {
     pub wall: Duration,
 }
 
+/// Whose budget does not cover another request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exhausted {
+    /// The run's own.
+    Run,
+    /// The whole installation's, for today.
+    Day,
+}
+
 /// What a run spent, and what it was refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GatewayReport {
@@ -68,8 +79,8 @@ pub struct GatewayReport {
     pub requests: u64,
     /// Requests that were not: not allowed, or over the budget.
     pub refused: u64,
-    /// Whether a request was refused because the budget is used up.
-    pub budget_exhausted: bool,
+    /// The first budget that did not cover a request.
+    pub exhausted: Option<Exhausted>,
     /// The last failure that was the vendor's, or of the way there, and that no further try mended.
     pub upstream_error: Option<String>,
 }
@@ -121,6 +132,7 @@ pub struct Gateway {
     config: Arc<ModelConfig>,
     price: Price,
     pace: Arc<Pace>,
+    day: Option<DayBudget>,
     client: reqwest::Client,
 }
 
@@ -146,8 +158,18 @@ impl Gateway {
             pace: Arc::new(Pace::new(config.rate)),
             config: Arc::new(config),
             price,
+            day: None,
             client,
         })
+    }
+
+    /// The same, within what the installation may spend in a day.
+    #[must_use]
+    pub fn within(self, day: DayBudget) -> Self {
+        Self {
+            day: Some(day),
+            ..self
+        }
     }
 
     /// What the gateway is configured with.
@@ -174,6 +196,7 @@ impl Gateway {
             config: Arc::clone(&self.config),
             client: self.client.clone(),
             pace: Arc::clone(&self.pace),
+            day: self.day.clone(),
             budget: Budget::new(&folder.display().to_string(), limits, self.price),
             deadline,
             closed: CancellationToken::new(),
@@ -217,11 +240,6 @@ impl RunGateway {
     /// What is spent by now.
     pub fn usage(&self) -> Usage {
         self.run.budget.report().usage
-    }
-
-    /// Whether a request was refused because the budget is used up.
-    pub fn budget_exhausted(&self) -> bool {
-        self.run.budget.report().budget_exhausted
     }
 
     /// Cuts what is still being answered, ends, and says what the run spent.

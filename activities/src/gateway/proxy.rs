@@ -24,6 +24,7 @@ use super::{
     ModelConfig, Vendor,
     budget::{Budget, Reservation},
     config::GOOGLE_EVENTS,
+    day::{DayBudget, DayError},
     hint::pause_asked_for,
     meter::Meter,
     rate::Pace,
@@ -50,6 +51,7 @@ pub(super) struct Run {
     pub(super) client: reqwest::Client,
     pub(super) pace: Arc<Pace>,
     pub(super) budget: Budget,
+    pub(super) day: Option<DayBudget>,
     pub(super) deadline: Instant,
     /// Says that the run is over.
     pub(super) closed: CancellationToken,
@@ -111,12 +113,8 @@ async fn serve(State(run): State<Arc<Run>>, uri: Uri, headers: HeaderMap, body: 
         .reserve(request.input_tokens, request.output_tokens)
     {
         Ok(reservation) => reservation,
-        // Counted by the budget itself. Pi does not try again after a 402 that speaks of a budget.
-        Err(exhausted) => {
-            tracing::warn!(reason = %exhausted, "the model gateway refused a request");
-            return Refusal::new(StatusCode::PAYMENT_REQUIRED, exhausted.to_string())
-                .into_response(vendor);
-        }
+        // Counted by the budget itself.
+        Err(exhausted) => return not_covered(&exhausted).into_response(vendor),
     };
     reservation.note_bytes(request.body.len(), 0);
     // In a task of its own: what a client that hangs up leaves behind must still be counted.
@@ -124,6 +122,18 @@ async fn serve(State(run): State<Arc<Run>>, uri: Uri, headers: HeaderMap, body: 
     let task_run = Arc::clone(&run);
     run.answers.spawn(async move {
         let run = task_run;
+        let day = match &run.day {
+            Some(day) => match day.set_aside(reservation.most()).await {
+                Ok(set_aside) => Some((day, set_aside, reservation.cost())),
+                Err(problem) => {
+                    reservation.release();
+                    let refusal = day_refuses(&run, &problem);
+                    let _ = answer.send(refusal.into_response(vendor));
+                    return;
+                }
+            },
+            None => None,
+        };
         let work = async {
             match ask(&run, &request, &headers, &mut reservation).await {
                 Ok(response) => pass_on(response, vendor, request.streamed, reservation, answer).await,
@@ -142,10 +152,38 @@ async fn serve(State(run): State<Arc<Run>>, uri: Uri, headers: HeaderMap, body: 
             () = tokio::time::sleep_until(run.deadline) => {}
             () = run.closed.cancelled() => {}
         }
+        if let Some((day, set_aside, cost)) = day
+            && let Ok(cost) = cost.await
+        {
+            day.settle(set_aside, cost).await;
+        }
     });
     answered
         .await
         .unwrap_or_else(|_| Refusal::forbidden("this run is over").into_response(vendor))
+}
+
+/// Pi does not try again after a 402 that speaks of a budget.
+fn not_covered(problem: &dyn std::error::Error) -> Refusal {
+    tracing::warn!(reason = %problem, "the model gateway refused a request");
+    Refusal::new(StatusCode::PAYMENT_REQUIRED, problem.to_string())
+}
+
+fn day_refuses(run: &Run, problem: &DayError) -> Refusal {
+    match problem {
+        DayError::UsedUp => {
+            run.budget.day_is_used_up();
+            not_covered(problem)
+        }
+        DayError::Ledger(_) => {
+            tracing::warn!(reason = %problem, "the model gateway refused a request");
+            run.budget.refuse();
+            run.budget.upstream_failed(problem.to_string());
+            // The room need not know more.
+            let message = "what it costs cannot be counted now";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message)
+        }
+    }
 }
 
 /// No answer to pass on.

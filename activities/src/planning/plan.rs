@@ -9,12 +9,18 @@ use sallyport_workflows::{
     usage::{Spent, Usage},
 };
 
+use serde_json::Value;
+
 use super::{
     answer,
     context::RepositoryContext,
     model::{Answer, MAXIMUM_OUTPUT_TOKENS, ModelError, Planner, Turn},
 };
-use crate::{failure::StepError, policy_file::Policy};
+use crate::{
+    failure::StepError,
+    gateway::{DayBudget, DayError},
+    policy_file::Policy,
+};
 
 const INSTRUCTIONS: &str = include_str!("instructions.md");
 
@@ -36,6 +42,8 @@ pub struct PlanTask<'a> {
     pub revised: &'a [(String, String)],
     /// Money left to spend, in millionths of a US dollar.
     pub cost_left_micro_usd: u64,
+    /// What the installation may spend today, if that is limited.
+    pub day: Option<&'a DayBudget>,
 }
 
 /// No SPEC.
@@ -63,13 +71,19 @@ pub enum PlanError {
         /// What is left.
         left: u64,
     },
+    /// The installation's budget for today does not cover another question, or could not be asked.
+    #[error(transparent)]
+    Day(#[from] DayError),
 }
 
 impl From<PlanError> for StepError {
     fn from(error: PlanError) -> Self {
         match &error {
             PlanError::Invalid { .. } => Self::fatal(kind::PLAN_INVALID, &error),
-            PlanError::Budget { .. } => Self::fatal(kind::BUDGET, &error),
+            PlanError::Budget { .. } | PlanError::Day(DayError::UsedUp) => {
+                Self::fatal(kind::BUDGET, &error)
+            }
+            PlanError::Day(DayError::Ledger(_)) => Self::step(&error),
             PlanError::Model(ModelError::Busy { retry_after, .. }) => {
                 Self::transient(kind::STEP_FAILED, &error).retry_after(*retry_after)
             }
@@ -128,7 +142,7 @@ async fn converse(
         if needed > left {
             return Err(PlanError::Budget { needed, left });
         }
-        let answer = planner.ask(&conversation, &schema).await?;
+        let answer = ask(planner, &conversation, &schema, needed, task.day).await?;
         *usage += answer.usage;
         match judge(&answer, task) {
             Ok(spec) => return Ok(spec),
@@ -140,6 +154,29 @@ async fn converse(
         )));
     }
     Err(PlanError::Invalid { reason })
+}
+
+/// Asks once, within the day's budget.
+async fn ask(
+    planner: &dyn Planner,
+    conversation: &[Turn],
+    schema: &Value,
+    needed: u64,
+    day: Option<&DayBudget>,
+) -> Result<Answer, PlanError> {
+    let Some(day) = day else {
+        return Ok(planner.ask(conversation, schema).await?);
+    };
+    let set_aside = day.set_aside(needed).await?;
+    let answer = planner.ask(conversation, schema).await;
+    let cost = match &answer {
+        Ok(answer) => answer.usage.cost_micro_usd,
+        // The vendor may have charged for what broke off.
+        Err(ModelError::Unreachable { .. }) => needed,
+        Err(_) => 0,
+    };
+    day.settle(set_aside, cost).await;
+    Ok(answer?)
 }
 
 fn judge(answer: &Answer, task: &PlanTask<'_>) -> Result<Spec, String> {
@@ -302,6 +339,7 @@ mod tests {
             policy: &policy,
             revised,
             cost_left_micro_usd: left,
+            day: None,
         };
         plan(planner, &task).await
     }

@@ -10,6 +10,7 @@ mod hosts;
 mod inbox;
 mod lists;
 mod logs;
+mod model_spending;
 mod notifications;
 mod pull_requests;
 mod retention;

@@ -24,6 +24,8 @@ const START_LIMIT: Duration = Duration::from_secs(300);
 /// What the scripted model is said to cost, in millionths of a US dollar per million tokens.
 const SCRIPTED_PRICE: &str =
     "{ input = 3000000, output = 15000000, cache_read = 300000, cache_write = 3750000 }";
+/// What may be spent on the scripted model in a day: many tests share an installation.
+const SCRIPTED_DAY: u64 = 10_000_000_000;
 /// How long an orderly stop may take before it is forced.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
@@ -332,7 +334,7 @@ fn configuration(
         (Model::Scripted { vendor, .. }, Some(model)) => text.push_str(&format!(
             "[model]\nvendor = {vendor:?}\nbase_url = \"{}\"\napi_key = \"scripted-model-key\"\nplanner_model = \
              \"scripted-planner\"\nagent_model = \"scripted-agent\"\nplanner_price = {SCRIPTED_PRICE}\nagent_price \
-             = {SCRIPTED_PRICE}\n\n",
+             = {SCRIPTED_PRICE}\nday_budget_micro_usd = {SCRIPTED_DAY}\n\n",
             model.base_url()
         )),
         (Model::Vendor { vendor, model }, _) => text.push_str(&format!(

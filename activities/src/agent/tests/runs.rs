@@ -112,7 +112,13 @@ async fn a_used_up_budget_ends_the_run() {
     let mut world = World::new(Vendor::Anthropic, work());
     world.spending.requests = 2;
     let ended = world.run().await;
-    assert_eq!(ended.report.stop, Stop::BudgetExhausted, "{:?}", ended.log);
+    let whose = crate::gateway::Exhausted::Run;
+    assert_eq!(
+        ended.report.stop,
+        Stop::BudgetExhausted { whose },
+        "{:?}",
+        ended.log
+    );
     assert_eq!(
         (ended.report.usage.requests, ended.report.gateway.refused),
         (2, 1),

@@ -265,31 +265,23 @@ async fn a_request_is_on_record_before_its_run_has_ended() {
         .run_when(&["You were interrupted", "was granted"], writes_b());
     let scene = Scene::new(scenario).await;
     let input = scene.input(4, AgentTask::Implement);
-    let (heartbeat, _watched) = watch::channel(AgentHeartbeat::default());
-    let run = run_agent(
-        &scene.house.context,
-        &input,
-        heartbeat,
-        CancellationToken::new(),
-    );
-    let on_record = async {
-        loop {
-            if let RunRecord {
-                request: Some(_),
-                final_text,
-                ..
-            } = scene.record(4).await
-            {
-                return final_text;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+    // As if the worker died before it could write down that the run has ended.
+    let change = async |sql: &'static str| {
+        let pool = scene.house.context.database.pool();
+        let as_owner = format!("SET ROLE NONE; {sql}; SET ROLE sallyport_app");
+        let change = sqlx::raw_sql(sqlx::AssertSqlSafe(as_owner));
+        change.execute(pool).await.unwrap();
     };
-    // The worker is killed as soon as it is: the run is dropped, and with it the room.
-    tokio::select! {
-        end = run => panic!("it was over first: {end:?}"),
-        final_text = on_record => assert_eq!(final_text, None),
-    }
+    change(
+        r#"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'it died'; END $$;
+           CREATE TRIGGER refuse BEFORE UPDATE ON agent_runs FOR EACH ROW
+           WHEN (NEW.record LIKE '%"final_text":"%') EXECUTE FUNCTION refuse()"#,
+    )
+    .await;
+    let died = scene.run(&input).await;
+    assert!(matches!(died, Err(RunEnd::Failed(_))), "{died:?}");
+    assert!(scene.record(4).await.request.is_some());
+    change("DROP TRIGGER refuse ON agent_runs").await;
     let asked = scene.run(&input).await.unwrap();
     let request = request_of(&asked);
     assert_eq!(

@@ -1,6 +1,7 @@
 //! The gateway between a client on its socket and a vendor on this machine's loopback.
 
 mod answers;
+mod day;
 mod google;
 mod logs;
 mod pace;
@@ -147,11 +148,13 @@ async fn scene(
     replies: impl IntoIterator<Item = Reply>,
 ) -> Scene {
     let (upstream, url) = Upstream::start(replies).await;
+    let gateway = Gateway::new(config(vendor, &url)).unwrap();
+    scene_of(upstream, &gateway, limits)
+}
+
+fn scene_of(upstream: Upstream, gateway: &Gateway, limits: RunLimits) -> Scene {
     let folder = tempfile::tempdir().unwrap();
-    let gateway = Gateway::new(config(vendor, &url))
-        .unwrap()
-        .open(folder.path(), limits)
-        .unwrap();
+    let gateway = gateway.open(folder.path(), limits).unwrap();
     let client = reqwest::Client::builder()
         .unix_socket(gateway.socket_dir().join(SOCKET))
         .build()

@@ -108,9 +108,6 @@ async fn nobody_waits_longer_than_the_run_and_what_was_not_sent_costs_nothing() 
     assert_eq!(answer.status(), 403);
     assert!(answer.text().await.unwrap().contains("over"));
     let report = runs.pop().unwrap().0.finish().await;
-    assert_eq!(
-        (report.usage, report.budget_exhausted),
-        (Usage::default(), false)
-    );
+    assert_eq!((report.usage, report.exhausted), (Usage::default(), None));
     assert_eq!(upstream.requests().len(), 1);
 }

@@ -44,7 +44,7 @@ async fn everything_else_is_refused_and_counted() {
         (report.refused, report.requests, report.usage),
         (5, 0, Usage::default())
     );
-    assert!(!report.budget_exhausted);
+    assert_eq!(report.exhausted, None);
     assert_eq!(scene.upstream.requests().len(), 0);
 }
 
@@ -71,8 +71,8 @@ async fn without_budget_nothing_is_asked() {
     );
     let report = scene.gateway.finish().await;
     assert_eq!(
-        (report.budget_exhausted, report.refused, report.requests),
-        (true, 1, 1)
+        (report.exhausted, report.refused, report.requests),
+        (Some(Exhausted::Run), 1, 1)
     );
     assert_eq!(scene.upstream.requests().len(), 1);
 }
