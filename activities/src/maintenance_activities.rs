@@ -130,6 +130,14 @@ impl MaintenanceSteps {
         ))
     }
 
+    /// Removes what is left on this host of tickets that ended long ago or went on elsewhere, as when a worker starts.
+    pub async fn sweep(&self) {
+        match self.sweep_workspaces(Utc::now()).await {
+            Ok(report) => tracing::info!(counts = ?report.counts, "old workspaces are removed"),
+            Err(problem) => tracing::warn!(%problem, "old workspaces could not be removed"),
+        }
+    }
+
     async fn sweep_workspaces(&self, now: DateTime<Utc>) -> Result<MaintenanceReport, StepError> {
         let task = MaintenanceTask::RemoveWorkspaces;
         let Some(kept) = days(self.retention.workspaces_days) else {

@@ -80,6 +80,27 @@ async fn only_workspaces_of_tickets_that_ended_long_ago_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_tickets_that_another_host_has_goes_at_once() {
+    let house = House::new(&[("a", "a\n")], Scenario::new()).await;
+    let _other = house.other_host().await;
+    let database = &house.context.database;
+    let [ours, lost] = ["OURS", "LOST"].map(|id| TicketKey::first("flux-lens", id));
+    for (ticket, host) in [(&ours, "host-1"), (&lost, "host-2")] {
+        put_on_record(database, ticket, house.origin.url()).await;
+        let claim = hosts::adopt(database, ticket, host).await.unwrap();
+        assert_eq!(claim.unwrap().host_id, host);
+        let workspace = Workspace::of(&house.context.data_dir, ticket);
+        fs::create_dir_all(workspace.tree()).unwrap();
+    }
+    steps(&house, RetentionConfig::default()).sweep().await;
+    let is_there = |ticket: &TicketKey| {
+        let workspace = Workspace::of(&house.context.data_dir, ticket);
+        workspace.root().exists()
+    };
+    assert!(is_there(&ours) && !is_there(&lost));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_workspace_that_somebody_works_in_is_waited_for() {
     let house = House::new(&[("a", "a\n")], Scenario::new()).await;
     let workspace = Workspace::of(&house.context.data_dir, &house.ticket);

@@ -57,6 +57,7 @@ pub async fn run(
         slots: config.host_slots.max(1),
     };
 
+    let maintenance = MaintenanceSteps::new(context.clone(), retention);
     #[cfg_attr(
         not(feature = "chaos"),
         expect(unused_mut, reason = "chaos adds to it")
@@ -106,14 +107,16 @@ pub async fn run(
     tracing::info!(common_queue = TASK_QUEUE, host_queue, "worker is ready");
 
     let work = async {
-        tokio::join!(common.run(), host.run(), async {
+        let stop = async {
             shutdown.cancelled().await;
             tracing::info!("worker stops: running activities get {} s", grace.as_secs());
             stop_common();
             stop_host();
-        })
+        };
+        let sweep = shutdown.run_until_cancelled(maintenance.sweep());
+        tokio::join!(common.run(), host.run(), stop, sweep)
     };
-    let (common, host, ()) = tokio::select! {
+    let (common, host, ..) = tokio::select! {
         ended = work => ended,
         () = lease.keep(database, &this, config.lease()) => unreachable!("it never ends"),
     };

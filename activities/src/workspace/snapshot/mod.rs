@@ -122,10 +122,12 @@ pub async fn bring(
 ) -> Result<(), WorkspaceError> {
     // A bundle can only be put on what a ref leads to.
     mirror.keep(workspace.name(), 0, base).await?;
-    let folder = mirror.git().directory();
-    let file = tempfile::NamedTempFile::new_in(folder.parent().unwrap_or(folder))
+    // In the workspace: what a kill leaves behind goes with it.
+    let root = workspace.root();
+    let file = checkout::make_passable(root)
+        .and_then(|()| tempfile::NamedTempFile::new_in(root))
         .and_then(|file| std::fs::write(file.path(), bundle).map(|()| file))
-        .map_err(WorkspaceError::io("writing a bundle beside", folder))?;
+        .map_err(WorkspaceError::io("writing a bundle in", root))?;
     Ok(mirror.bring(workspace.name(), file.path()).await?)
 }
 
