@@ -193,16 +193,12 @@ pub async fn run_pi(
     let deadline = Instant::now() + request.limits.wall;
     check_session_id(&request.session_id)?;
     let files = request.run_dir.join("pi");
-    setup::write_files(
-        &files,
-        request.gateway.config(),
-        &request.scope,
-        &request.limits,
-    )
-    .map_err(|source| AgentError::Setup {
-        folder: files.clone(),
-        source,
-    })?;
+    setup::write_files(&files, &request.gateway, &request.scope, &request.limits).map_err(
+        |source| AgentError::Setup {
+            folder: files.clone(),
+            source,
+        },
+    )?;
     give_to_room(&request.workspace)?;
     keep_read_only(&request.workspace, &request.read_only)?;
     give_to_room(&request.session_dir)?;

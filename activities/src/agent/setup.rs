@@ -1,19 +1,20 @@
 //! What Pi is started with: its configuration, the policy for its extension, its command line, and its room.
 
 use std::{
-    fs::{self, Permissions},
-    io,
-    os::unix::fs::PermissionsExt as _,
+    fs::{self, File, Permissions},
+    io::{self, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, fchown},
     path::Path,
 };
 
 use sallyport_workflows::scope::{MAXIMUM_REASON_BYTES, MAXIMUM_REQUESTED_FILES, Scope};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use super::{rpc::REQUEST_SCOPE, run::AgentLimits};
 use crate::{
-    gateway::{ModelConfig, SOCKET, Vendor},
-    sandbox::{KIT, Layer, Limits, Room, Sandbox, WORKSPACE},
+    gateway::{ModelConfig, RunGateway, SOCKET, Vendor},
+    sandbox::{KIT, Layer, Limits, ROOM_UID, Room, Sandbox, WORKSPACE, runs_as_root},
     tools::PI_CLI,
 };
 
@@ -43,10 +44,10 @@ const EXTENSION: [(&str, &str); 5] = [
 ];
 const SYSTEM_PROMPT: &str = include_str!("system-prompt.md");
 
-/// Writes Pi's files into `folder`, which rooms see but cannot change.
+/// Writes Pi's files into `folder`, which rooms see but cannot change. The one with the run's token only they can read.
 pub(super) fn write_files(
     folder: &Path,
-    model: &ModelConfig,
+    gateway: &RunGateway,
     scope: &Scope,
     limits: &AgentLimits,
 ) -> io::Result<()> {
@@ -54,7 +55,6 @@ pub(super) fn write_files(
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     let configuration = [
         ("policy.json", policy(scope, limits).to_string()),
-        ("models.json", models(model).to_string()),
         ("settings.json", settings().to_string()),
         ("system-prompt.md", system_prompt(scope)),
     ];
@@ -63,6 +63,26 @@ pub(super) fn write_files(
         let path = folder.join(name);
         fs::write(&path, content)?;
         fs::set_permissions(&path, Permissions::from_mode(0o644))?;
+    }
+    let models = models(gateway.config(), gateway.token()).to_string();
+    write_for_room(&folder.join("models.json"), &models)
+}
+
+/// Writes a file that besides us only the room's user can read.
+fn write_for_room(path: &Path, content: &str) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(content.as_bytes())?;
+    if runs_as_root() {
+        fchown(&file, None, Some(ROOM_UID))?;
+        file.set_permissions(Permissions::from_mode(0o640))?;
     }
     Ok(())
 }
@@ -164,7 +184,7 @@ fn policy(scope: &Scope, limits: &AgentLimits) -> serde_json::Value {
     })
 }
 
-fn models(model: &ModelConfig) -> serde_json::Value {
+fn models(model: &ModelConfig, token: &SecretString) -> serde_json::Value {
     let (api, path) = match model.vendor {
         Vendor::Anthropic => ("anthropic-messages", ""),
         Vendor::OpenAi => ("openai-completions", Vendor::OpenAi.version()),
@@ -173,8 +193,8 @@ fn models(model: &ModelConfig) -> serde_json::Value {
     json!({"providers": {PROVIDER: {
         "baseUrl": format!("http://127.0.0.1:{PORT}{path}"),
         "api": api,
-        // Pi wants one. The real one is put in by the gateway.
-        "apiKey": "not-a-real-key",
+        // The gateway puts the real one in its place.
+        "apiKey": token.expose_secret(),
         "models": [{
             "id": model.model,
             "name": model.model,

@@ -1,6 +1,7 @@
 //! The model gateway: the one way out of an agent's room.
 //!
-//! For each run it serves HTTP on a Unix socket of its own. It knows the vendor's key, and the room does not. It lets through
+//! For each run it serves HTTP on a Unix socket of its own, to whoever shows the run's token. It knows the vendor's key, and the
+//! room does not. It lets through
 //! one kind of request (`request`) to one model, and counts what that costs (`budget`): before a request is passed on,
 //! the most that it can cost is set aside, and without that much left it is refused. What it cost in the end is read
 //! from the vendor's answer (`meter`); an answer that does not say is charged with all that was set aside. The same goes for
@@ -32,8 +33,10 @@ use std::{
 };
 
 use sallyport_workflows::usage::Usage;
+use secrecy::SecretString;
 use tokio::{net::UnixListener, task::JoinHandle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 use self::{budget::Budget, proxy::Run};
 pub use self::{
@@ -199,6 +202,7 @@ impl Gateway {
             day: self.day.clone(),
             budget: Budget::new(&folder.display().to_string(), limits, self.price),
             deadline,
+            token: format!("run-{}", Uuid::new_v4().simple()).into(),
             closed: CancellationToken::new(),
             answers: TaskTracker::new(),
         });
@@ -235,6 +239,11 @@ impl RunGateway {
     /// What the gateway is configured with.
     pub fn config(&self) -> &ModelConfig {
         &self.run.config
+    }
+
+    /// What each request must show in the place of the vendor's key. Worth nothing after the run.
+    pub fn token(&self) -> &SecretString {
+        &self.run.token
     }
 
     /// What is spent by now.

@@ -11,8 +11,9 @@ use axum::{
     routing::post,
 };
 use futures::StreamExt as _;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
+use subtle::ConstantTimeEq as _;
 use tokio::{
     sync::mpsc,
     time::{Duration, Instant, sleep},
@@ -53,6 +54,8 @@ pub(super) struct Run {
     pub(super) budget: Budget,
     pub(super) day: Option<DayBudget>,
     pub(super) deadline: Instant,
+    /// What each request must show.
+    pub(super) token: SecretString,
     /// Says that the run is over.
     pub(super) closed: CancellationToken,
     /// What is being answered.
@@ -87,6 +90,10 @@ async fn serve(State(run): State<Arc<Run>>, uri: Uri, headers: HeaderMap, body: 
         run.budget.refuse();
         refusal.into_response(vendor)
     };
+    if !shows_token(&run, &headers) {
+        let message = "this gateway serves only who shows the run's token";
+        return refused(Refusal::new(StatusCode::UNAUTHORIZED, message));
+    }
     let body = match axum::body::to_bytes(body, LARGEST_BODY).await {
         Ok(body) => body,
         Err(_) => {
@@ -161,6 +168,26 @@ async fn serve(State(run): State<Arc<Run>>, uri: Uri, headers: HeaderMap, body: 
     answered
         .await
         .unwrap_or_else(|_| Refusal::forbidden("this run is over").into_response(vendor))
+}
+
+/// Whether a request shows the run's token where the vendor's key would stand.
+fn shows_token(run: &Run, headers: &HeaderMap) -> bool {
+    let (name, before) = key_header(run.config.vendor);
+    let shown = headers.get(name).and_then(|value| value.to_str().ok());
+    let shown = shown.and_then(|value| value.strip_prefix(before));
+    shown.is_some_and(|shown| {
+        let token = run.token.expose_secret().as_bytes();
+        bool::from(shown.as_bytes().ct_eq(token))
+    })
+}
+
+/// The header that the vendor's key stands in, and what stands before it.
+fn key_header(vendor: Vendor) -> (HeaderName, &'static str) {
+    match vendor {
+        Vendor::Anthropic => (HeaderName::from_static("x-api-key"), ""),
+        Vendor::OpenAi => (header::AUTHORIZATION, "Bearer "),
+        Vendor::Google => (HeaderName::from_static("x-goog-api-key"), ""),
+    }
 }
 
 /// Pi does not try again after a 402 that speaks of a budget.
@@ -275,12 +302,8 @@ fn outgoing_headers(config: &ModelConfig, incoming: &HeaderMap) -> Option<Header
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
-    let key = config.api_key.expose_secret();
-    let (name, value) = match config.vendor {
-        Vendor::Anthropic => (HeaderName::from_static("x-api-key"), key.to_owned()),
-        Vendor::OpenAi => (header::AUTHORIZATION, format!("Bearer {key}")),
-        Vendor::Google => (HeaderName::from_static("x-goog-api-key"), key.to_owned()),
-    };
+    let (name, before) = key_header(config.vendor);
+    let value = format!("{before}{}", config.api_key.expose_secret());
     let mut value = HeaderValue::from_str(&value).ok()?;
     value.set_sensitive(true);
     headers.insert(name, value);

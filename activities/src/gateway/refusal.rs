@@ -37,6 +37,7 @@ impl Refusal {
     pub(super) fn into_response(self, vendor: Vendor) -> Response {
         let kind = match self.status {
             StatusCode::PAYMENT_REQUIRED => "billing_error",
+            StatusCode::UNAUTHORIZED => "authentication_error",
             StatusCode::FORBIDDEN => "permission_error",
             StatusCode::NOT_FOUND => "not_found_error",
             StatusCode::PAYLOAD_TOO_LARGE => "request_too_large",
@@ -53,6 +54,7 @@ impl Refusal {
             Vendor::Google => {
                 let status = match self.status {
                     StatusCode::PAYMENT_REQUIRED => "FAILED_PRECONDITION",
+                    StatusCode::UNAUTHORIZED => "UNAUTHENTICATED",
                     StatusCode::FORBIDDEN => "PERMISSION_DENIED",
                     StatusCode::NOT_FOUND => "NOT_FOUND",
                     StatusCode::TOO_MANY_REQUESTS => "RESOURCE_EXHAUSTED",

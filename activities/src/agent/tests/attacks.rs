@@ -195,7 +195,7 @@ async fn without_its_policy_pi_does_nothing() {
         ("sallyport.ts", "export default ("),
         ("request_scope.ts", "export const ("),
     ] {
-        setup::write_files(&files, gateway.config(), &Scope::default(), &world.limits).unwrap();
+        setup::write_files(&files, &gateway, &Scope::default(), &world.limits).unwrap();
         fs::write(files.join(file), content).unwrap();
         let room = setup::room(
             &world.sandbox,

@@ -175,11 +175,7 @@ async fn a_vendor_out_of_reach_costs_nothing() {
         .unwrap()
         .open(folder.path(), plenty())
         .unwrap();
-    let client = reqwest::Client::builder()
-        .unix_socket(gateway.socket_dir().join(SOCKET))
-        .build()
-        .unwrap();
-    let answer = client
+    let answer = client(&gateway, gateway.token().expose_secret())
         .post("http://gateway/v1/messages")
         .json(&question())
         .send()

@@ -17,10 +17,11 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use futures::{StreamExt as _, stream};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Notify};
 
@@ -155,23 +156,36 @@ async fn scene(
 fn scene_of(upstream: Upstream, gateway: &Gateway, limits: RunLimits) -> Scene {
     let folder = tempfile::tempdir().unwrap();
     let gateway = gateway.open(folder.path(), limits).unwrap();
-    let client = reqwest::Client::builder()
-        .unix_socket(gateway.socket_dir().join(SOCKET))
-        .build()
-        .unwrap();
     Scene {
         upstream,
+        client: client(&gateway, gateway.token().expose_secret()),
         gateway,
-        client,
         _folder: folder,
     }
+}
+
+/// A client on a run's socket that shows `token` in every vendor's way.
+fn client(run: &RunGateway, token: &str) -> reqwest::Client {
+    let value = |text: String| HeaderValue::from_str(&text).unwrap();
+    let headers = [
+        (HeaderName::from_static("x-api-key"), value(token.into())),
+        (
+            HeaderName::from_static("x-goog-api-key"),
+            value(token.into()),
+        ),
+        (header::AUTHORIZATION, value(format!("Bearer {token}"))),
+    ];
+    reqwest::Client::builder()
+        .default_headers(HeaderMap::from_iter(headers))
+        .unix_socket(run.socket_dir().join(SOCKET))
+        .build()
+        .unwrap()
 }
 
 impl Scene {
     async fn post(&self, path: &str, body: Value) -> reqwest::Response {
         self.client
             .post(format!("http://gateway{path}"))
-            .header("x-api-key", "not-a-real-key")
             .json(&body)
             .send()
             .await

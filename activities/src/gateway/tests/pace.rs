@@ -50,10 +50,7 @@ async fn two_runs(
     let runs = ["one", "two"].map(|name| {
         let limits = RunLimits { wall, ..plenty() };
         let run = gateway.open(&folder.path().join(name), limits).unwrap();
-        let client = reqwest::Client::builder()
-            .unix_socket(run.socket_dir().join(SOCKET))
-            .build()
-            .unwrap();
+        let client = client(&run, run.token().expose_secret());
         (run, client)
     });
     (upstream, runs.into(), folder)

@@ -78,6 +78,31 @@ async fn without_budget_nothing_is_asked() {
 }
 
 #[tokio::test]
+async fn who_does_not_show_the_run_s_token_is_refused_in_every_protocol() {
+    for (vendor, path) in [
+        (Vendor::Anthropic, "/v1/messages"),
+        (Vendor::OpenAi, "/v1/chat/completions"),
+        (Vendor::Google, "/v1beta/models/m:generateContent"),
+    ] {
+        let scene = scene(vendor, plenty(), []).await;
+        let other = Gateway::new(config(vendor, "http://127.0.0.1:1")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let other = other.open(folder.path(), plenty()).unwrap();
+        for token in ["", "not-a-real-key", KEY, other.token().expose_secret()] {
+            let asked = client(&scene.gateway, token)
+                .post(format!("http://gateway{path}"))
+                .json(&question());
+            let refused = asked.send().await.unwrap();
+            assert_eq!(refused.status(), 401, "{vendor:?} {token}");
+            let text = refused.text().await.unwrap();
+            assert!(text.contains("the run's token"), "{text}");
+        }
+        assert_eq!(scene.gateway.finish().await.refused, 4);
+        assert!(scene.upstream.requests().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn the_key_is_never_told() {
     let replies = [
         Reply::Status(

@@ -52,6 +52,8 @@ pub struct GatewayRequest {
     pub path: &'static str,
     /// The body.
     pub body: Value,
+    /// Whether it shows the run's token, which Pi knows.
+    pub shows_token: bool,
 }
 
 /// One attack.

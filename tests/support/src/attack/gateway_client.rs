@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
@@ -32,14 +33,19 @@ pub(super) async fn ask(
                 .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
         })
         .context("the ticket has no workspace")?;
-    let socket = child::until(LIMIT, "the gateway has a socket", async || {
-        find_socket(&workspace.join("run"))
+    let run = workspace.join("run");
+    let (socket, token) = child::until(LIMIT, "Pi can reach the gateway", async || {
+        Some((find(&run, "gw.sock")?, token(&find(&run, "models.json")?)?))
     })
     .await?;
+    let token = match request.shows_token {
+        true => format!("x-api-key: {token}\r\n"),
+        false => String::new(),
+    };
     let body = request.body.to_string();
     let head = format!(
         "{} {} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         anthropic-version: 2023-06-01\r\ncontent-length: {}\r\n",
+         anthropic-version: 2023-06-01\r\ncontent-length: {}\r\n{token}",
         request.method,
         request.path,
         body.len()
@@ -57,14 +63,24 @@ pub(super) async fn ask(
         .with_context(|| format!("the gateway answered {answer}"))
 }
 
-fn find_socket(folder: &Path) -> Option<PathBuf> {
+/// The run's token in Pi's configuration, once that is written.
+fn token(models: &Path) -> Option<String> {
+    let models: Value = serde_json::from_slice(&std::fs::read(models).ok()?).ok()?;
+    Some(
+        models["providers"]["sallyport"]["apiKey"]
+            .as_str()?
+            .to_owned(),
+    )
+}
+
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     for entry in std::fs::read_dir(folder).ok()?.flatten() {
         let path = entry.path();
-        if path.ends_with("gw.sock") {
+        if path.ends_with(name) {
             return Some(path);
         }
         if entry.file_type().is_ok_and(|kind| kind.is_dir())
-            && let Some(found) = find_socket(&path)
+            && let Some(found) = find(&path, name)
         {
             return Some(found);
         }

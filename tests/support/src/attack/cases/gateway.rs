@@ -16,7 +16,12 @@ pub(super) fn cases() -> Vec<Case> {
     };
     let case = |name, tries, method, path, body: Value, status| {
         Case {
-            gateway: Some(GatewayRequest { method, path, body }),
+            gateway: Some(GatewayRequest {
+                method,
+                path,
+                body,
+                shows_token: status != 401,
+            }),
             ..Case::new(name, tries)
         }
         .held_by(Layer::Gateway, Sign::Answered(status))
@@ -62,6 +67,12 @@ pub(super) fn cases() -> Vec<Case> {
             "/v1/messages/../files",
             usual(),
             404,
+        ),
+        ask(
+            "gateway-without-token",
+            "asks without the run's token, as a program does that only got to the socket",
+            usual(),
+            401,
         ),
         ask(
             "gateway-other-model",

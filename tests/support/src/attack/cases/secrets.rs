@@ -65,7 +65,7 @@ pub(super) fn cases(ground: &Ground) -> Vec<Case> {
         Case::new("read-policy", "has Pi's own tool read Pi's configuration")
             .step(crate::scripted_model::AgentStep::say("I read.").read("/pi-agent/models.json"))
             .told(Layer::Extension, "outside the workspace")
-            .or(Layer::Gateway, Sign::Told("not-a-real-key".to_owned())),
+            .or(Layer::Gateway, Sign::Told("\"apiKey\":\"run-".to_owned())),
         Case::new("read-by-link", "has Pi's own tool read through a link that a shell command made")
             .bash("mkdir -p build && ln -s /proc/self/environ build/link")
             .step(crate::scripted_model::AgentStep::say("I read.").read("build/link"))
