@@ -7,6 +7,7 @@ use sallyport_test_support::{
     demo_scenario::{STATES, demo_scenario},
     flux_lens::Status,
     installation::{Installation, sallyport_binary},
+    scripted_model::Scenario,
 };
 
 use crate::fixture::{git, origin, scratch, start_configured, states, tests_pass, ticket};
@@ -45,11 +46,40 @@ async fn until_found(sallyport: &Installation, what: &str, query: &'static str) 
     })
 }
 
-#[tokio::test]
-async fn a_ticket_outlives_the_hosts_that_it_is_on() {
+/// The demo's scenario, holding the agent's third answer until the test lets go.
+fn held() -> Scenario {
     let mut scenario = demo_scenario(0);
     scenario.runs[0].steps[2].before.wait_for = Some("held".to_owned());
-    let sallyport = start_configured(scratch("hosts"), "anthropic", scenario, CONFIG)
+    scenario
+}
+
+/// The ticket's pull request is approved, and all is as if nothing had happened.
+async fn ends_well(sallyport: &Installation, id: &str) {
+    let gate = sallyport.api.until_gate(id, "PR").await.expect("a gate");
+    let decided = sallyport.api.decide(&gate, "APPROVE", None).await;
+    decided.expect("it is decided");
+    let view = sallyport.api.until_state(id, "COMPLETED").await;
+    let view = view.expect("an end");
+    assert_eq!(view["workflow"]["pull_request"]["number"], 1, "{view:#}");
+    assert_eq!(states(&sallyport.api, id).await, STATES);
+    let main = origin(sallyport.folder(), "demo");
+    assert!(tests_pass(&main));
+    let place = main.display().to_string();
+    let branches = git(&["-C", &place, "branch", "--list", "sallyport/*"]);
+    assert_eq!(branches.lines().count(), 1, "{branches}");
+    assert_eq!(sallyport.flux_lens.status(id), Some(Status::Done));
+}
+
+/// Pi went on in its session: its first answers are part of what the model was asked.
+fn goes_on(told: &str) {
+    assert!(told.contains("You were interrupted"), "{told}");
+    let first_words = &demo_scenario(0).runs[0].steps[0].text;
+    assert!(told.contains(first_words.as_str()), "{told}");
+}
+
+#[tokio::test]
+async fn a_ticket_outlives_the_hosts_that_it_is_on() {
+    let sallyport = start_configured(scratch("hosts"), "anthropic", held(), CONFIG)
         .await
         .unwrap();
     let first = sallyport.run.pids["worker"];
@@ -75,16 +105,12 @@ async fn a_ticket_outlives_the_hosts_that_it_is_on() {
     .await
     .unwrap();
     let told = model.requests().pop().unwrap().body.to_string();
-    // Pi goes on in its session: its first answers are part of what the model is asked now.
-    let first_words = demo_scenario(0).runs[0].steps[0].text.clone();
-    for part in ["You were interrupted", first_words.as_str()] {
-        assert!(told.contains(part), "{part}: {told}");
-    }
+    goes_on(&told);
 
     // It comes back in the middle of the other's work, and leaves the ticket alone.
     child::signal(first, "CONT").unwrap();
     model.release("held");
-    let gate = sallyport.api.until_gate(&id, "PR").await.unwrap();
+    sallyport.api.until_gate(&id, "PR").await.unwrap();
     let view = sallyport.api.ticket(&id).await.unwrap();
     let notes = view["status"]["notes"].to_string();
     assert!(notes.contains("does not answer"), "{view:#}");
@@ -92,19 +118,84 @@ async fn a_ticket_outlives_the_hosts_that_it_is_on() {
     // Now the second one is lost, for good.
     second.kill().unwrap();
     second.wait().unwrap();
-    sallyport.api.decide(&gate, "APPROVE", None).await.unwrap();
-    let view = sallyport.api.until_state(&id, "COMPLETED").await.unwrap();
-    assert_eq!(view["workflow"]["pull_request"]["number"], 1, "{view:#}");
-    assert_eq!(states(&sallyport.api, &id).await, STATES);
-    let main = origin(sallyport.folder(), "demo");
-    assert!(tests_pass(&main));
-    let place = main.display().to_string();
-    let branches = git(&["-C", &place, "branch", "--list", "sallyport/*"]);
-    assert_eq!(branches.lines().count(), 1, "{branches}");
-    assert_eq!(sallyport.flux_lens.status(&id), Some(Status::Done));
+    ends_well(&sallyport, &id).await;
     let logs = sallyport.run_sallyport(&["logs", &id]).unwrap();
     assert!(
-        logs.contains("the host was lost; another goes on"),
+        logs.contains("another host goes on, from the copy of "),
         "{logs}"
     );
+}
+
+#[tokio::test]
+async fn a_worker_that_is_stopped_in_order_hands_all_of_its_work_over() {
+    // No copy is taken but the one at the end.
+    let config = "[worker]\ncheckpoint_seconds = 100000\n";
+    let sallyport = start_configured(scratch("handover"), "openai", held(), config)
+        .await
+        .unwrap();
+    let mut second = second_worker(&sallyport);
+    let query = "SELECT 'alive' FROM hosts GROUP BY 1 HAVING count(*) = 2";
+    until_found(&sallyport, "the second host is alive", query).await;
+    let id = sallyport.flux_lens.create_ticket(ticket("demo")).unwrap();
+    let gate = sallyport.api.until_gate(&id, "SPEC").await.unwrap();
+    let host = std::fs::read_to_string(sallyport.folder().join("second/host-id")).unwrap();
+    let claim = format!(
+        "INSERT INTO workspaces SELECT id, '{}', 1, now() FROM workflows",
+        host.trim()
+    );
+    assert_eq!(sallyport.change_ledger(&claim).await.unwrap(), 1);
+    sallyport.api.decide(&gate, "APPROVE", None).await.unwrap();
+    let model = sallyport.model.as_ref().unwrap();
+    model.wait_until_held("held", LONG).await.unwrap();
+    let asked = model.requests().len();
+
+    child::signal(second.id(), "TERM").unwrap();
+    assert!(second.wait().unwrap().success());
+    let query = "SELECT 'taken' FROM checkpoints WHERE step > 0";
+    assert!(one(&sallyport, query).await.is_some());
+    until(LONG, "the agent asks the model again", async || {
+        (model.requests().len() > asked).then_some(())
+    })
+    .await
+    .unwrap();
+    goes_on(&model.requests().pop().unwrap().body.to_string());
+    model.release("held");
+    ends_well(&sallyport, &id).await;
+    let logs = sallyport.run_sallyport(&["logs", &id]).unwrap();
+    assert!(
+        logs.contains("another host goes on, from the copy of "),
+        "{logs}"
+    );
+}
+
+#[tokio::test]
+async fn an_agent_stops_when_its_host_cannot_renew_its_lease_and_goes_on_when_it_can() {
+    let sallyport = start_configured(scratch("lease"), "google", held(), CONFIG)
+        .await
+        .unwrap();
+    let id = sallyport.flux_lens.create_ticket(ticket("demo")).unwrap();
+    let gate = sallyport.api.until_gate(&id, "SPEC").await.unwrap();
+    sallyport.api.decide(&gate, "APPROVE", None).await.unwrap();
+    let model = sallyport.model.as_ref().unwrap();
+    model.wait_until_held("held", LONG).await.unwrap();
+    let asked = model.requests().len();
+
+    // Nobody can renew anything as long as this is held.
+    let mut ledger = sallyport.ledger().await.unwrap();
+    let lock = "BEGIN; LOCK TABLE hosts IN ACCESS EXCLUSIVE MODE";
+    sqlx::raw_sql(lock).execute(&mut ledger).await.unwrap();
+    let query = "SELECT 'stopped' FROM agent_logs WHERE message = 'the agent''s run was cancelled'";
+    until_found(&sallyport, "the agent is stopped", query).await;
+    sqlx::raw_sql("COMMIT").execute(&mut ledger).await.unwrap();
+
+    until(LONG, "the agent asks the model again", async || {
+        (model.requests().len() > asked).then_some(())
+    })
+    .await
+    .unwrap();
+    goes_on(&model.requests().pop().unwrap().body.to_string());
+    model.release("held");
+    ends_well(&sallyport, &id).await;
+    let query = "SELECT 'again' FROM workspaces WHERE generation > 1";
+    assert_eq!(one(&sallyport, query).await, None, "it stayed on its host");
 }

@@ -480,17 +480,15 @@ async fn until_asked(progress: &mut watch::Receiver<AgentProgress>) {
     }
 }
 
-/// What the agent's log says of a host that took over.
+/// What the agent's log says when another host goes on.
 fn arrival_line(arrival: &Arrival) -> Option<AgentLogLine> {
     let message = match arrival {
         Arrival::Here => return None,
         Arrival::Restored(checkpoint) => format!(
-            "the host was lost; another goes on from the copy of {}",
+            "another host goes on, from the copy of {}",
             checkpoint.taken_at.format("%Y-%m-%d %H:%M:%S UTC")
         ),
-        Arrival::LaidOut => {
-            "the host was lost, and there was no copy yet; another begins anew".to_owned()
-        }
+        Arrival::LaidOut => "another host begins anew: there was no copy yet".to_owned(),
     };
     Some(AgentLogLine::now(LogLevel::Warn, &message, None, None))
 }

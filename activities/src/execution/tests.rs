@@ -379,7 +379,7 @@ async fn another_host_goes_on_from_the_latest_copy_with_the_same_conversation() 
     let log = scene.log().await;
     assert!(
         log.iter()
-            .any(|line| line.starts_with("the host was lost; another goes on from the copy of ")),
+            .any(|line| line.starts_with("another host goes on, from the copy of ")),
         "{log:?}"
     );
 
