@@ -145,6 +145,8 @@ impl WorkspaceSteps {
             report: self.context.store(ticket, markdown(&report)).await?,
             report_json: self.context.store(ticket, json).await?,
         };
+        // One that was silent for long must not replace what another host found since.
+        checkpoint::held(&self.context, ticket).await?;
         qa_results::record(&self.context.database, &input.key, &row, &findings.rows()).await?;
         Ok(QaResult {
             passed: row.passed,
@@ -262,8 +264,8 @@ impl WorkspaceSteps {
     }
 
     /// Runs the gates on clean checkouts of the commit and its base. Again starts anew, but for what is known of the base,
-    /// and replaces the results of the same step. Heartbeats by a timer
-    /// name the gate; a cancellation kills it.
+    /// and replaces the results of the same step; but not on a host that does not hold the ticket any more. Heartbeats by a
+    /// timer name the gate; a cancellation kills it.
     #[activity(definition = definitions::RunQa)]
     pub async fn run_qa(
         self: Arc<Self>,

@@ -133,3 +133,48 @@ async fn a_secret_in_the_change_fails_qa_and_is_told_by_its_place() {
             .all(|row| !format!("{row:?}").contains(OWN_SECRET))
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_lost_the_ticket_lays_out_and_records_nothing() {
+    let house = House::new(&[("src/a.js", "a\n")], Scenario::new()).await;
+    let base = house.origin.head("main").await;
+    let (spec, policy) = house.approve(&spec_for(&["src/a.js"]), &base).await;
+    let steps = WorkspaceSteps::new(house.context.clone());
+    let (database, ticket) = (&house.context.database, &house.ticket);
+    let other = house.other_host().await;
+    hosts::adopt(database, ticket, &other.host_id)
+        .await
+        .unwrap();
+    let prepare = PrepareWorkspace {
+        ticket: ticket.clone(),
+        repository_url: house.origin.url().to_owned(),
+        spec: spec.clone(),
+        policy: policy.clone(),
+        start_commit: base.clone(),
+    };
+    let refused = steps.prepare(&prepare).await.unwrap_err();
+    assert!(refused.message().contains("host-2 went on"), "{refused}");
+    assert!(!steps.workspace(ticket).tree().exists());
+    let run = RunQa {
+        key: StepKey {
+            ticket: ticket.clone(),
+            sequence: 5,
+        },
+        repository_url: house.origin.url().to_owned(),
+        commit: base,
+        policy,
+        spec,
+    };
+    let refused = steps.check(&run, |_| {}).await.unwrap_err();
+    assert!(
+        !refused.is_final() && refused.message().contains("host-2 went on"),
+        "{refused}"
+    );
+    let rows = qa_results::of_workflow(database, ticket.ledger_id()).await;
+    assert!(rows.unwrap().is_empty());
+
+    // Nor does it forget what the other has.
+    steps.remove(ticket).await.unwrap();
+    let claim = hosts::claim_of(database, ticket).await.unwrap();
+    assert_eq!(claim.unwrap().host_id, other.host_id);
+}

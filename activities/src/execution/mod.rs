@@ -5,10 +5,12 @@
 //! another host in their latest copy. What it spent until then counts, and an agent that had finished is not started again:
 //! `record` remembers both, and what it asked for.
 
+mod copies;
 mod log_writer;
 mod outcome;
 mod prompt;
 mod record;
+mod task;
 
 use std::{
     future::pending,
@@ -17,8 +19,7 @@ use std::{
 
 use sallyport_ledger::{agent_logs, hosts::Claim};
 use sallyport_workflows::{
-    ObjectRef,
-    activities::{AgentResult, AgentRun, AgentTask, RunAgent},
+    activities::{AgentResult, AgentRun, RunAgent},
     failure::kind,
     text::shorten,
     usage::Usage,
@@ -27,10 +28,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::{prompt::Task, record::RunRecord};
+use self::{copies::arrival_line, record::RunRecord};
 use crate::{
-    agent::{AgentLimits, AgentLogLine, AgentProgress, AgentRunRequest, LogLevel, Stop, run_pi},
-    checkpoint::{self, Arrival, Moment},
+    agent::{AgentLimits, AgentProgress, AgentRunRequest, Stop, run_pi},
+    checkpoint::{self, Arrival},
     context::Context,
     failure::StepError,
     gateway::{Exhausted, RunLimits, USED_UP},
@@ -42,7 +43,6 @@ use crate::{
         checkout,
         diff::paths_at,
         granted::{self, Granted},
-        snapshot::Source,
     },
 };
 
@@ -54,9 +54,6 @@ const RECORD_EVERY: Duration = Duration::from_secs(5);
 
 /// How long a copy may take of the work of an agent that was stopped.
 const LAST_COPY: Duration = Duration::from_secs(10);
-
-/// The largest original that is shown to an agent that has to put it back.
-const MAXIMUM_ORIGINAL: u64 = 16 << 10;
 
 /// The longest summary that the workflow keeps, in characters.
 const MAXIMUM_SUMMARY: usize = 500;
@@ -185,58 +182,6 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Takes a checkpoint of the workspace, with `head` as the latest commit.
-    async fn copy(&self, head: &str, ended: bool) -> Result<(), StepError> {
-        let Self {
-            context,
-            input,
-            workspace,
-            mirror,
-            ..
-        } = *self;
-        let source = Source {
-            mirror,
-            workspace,
-            leaks: &context.leaks,
-            base: &input.spec.base_commit,
-            head,
-        };
-        let moment = Moment {
-            step: input.key.sequence,
-            ended,
-        };
-        checkpoint::take(
-            context,
-            &input.key.ticket,
-            moment,
-            source,
-            &self.granted.scope,
-        )
-        .await
-    }
-
-    /// Takes a checkpoint from time to time, each after a turn of the agent. Never ends.
-    async fn keep_copying(&self, mut progress: watch::Receiver<AgentProgress>) {
-        let every = self.context.checkpoint_every;
-        let (mut pause, mut turns) = (every, 0);
-        loop {
-            tokio::time::sleep(pause).await;
-            let grown = progress.wait_for(|progress| progress.turns > turns).await;
-            let Ok(now) = grown.map(|progress| progress.turns) else {
-                return pending().await;
-            };
-            let begun = Instant::now();
-            match self.copy(&self.input.parent_commit, false).await {
-                Ok(()) => turns = now,
-                Err(problem) => {
-                    tracing::warn!(step = %self.input.key, %problem, "no checkpoint could be taken");
-                }
-            }
-            // Most of the time is for the work.
-            pause = every.max(10 * begun.elapsed());
-        }
-    }
-
     /// Lets Pi work until it has finished or asks for more scope. `record` is stored all the time.
     async fn work(
         &self,
@@ -361,7 +306,13 @@ impl Run<'_> {
         if is_taken_over {
             return Err(checkpoint::taken_over("that holds it").into());
         }
-        write_down(record, self.context, input).await?;
+        match write_down(record, self.context, input).await {
+            // Who cancels must not wait for the database.
+            Err(problem) if report.stop == Stop::Cancelled => {
+                tracing::warn!(%problem, "what a run spent could not be written down");
+            }
+            other => other?,
+        }
         match report.stop {
             Stop::Completed | Stop::ScopeRequested { .. } => Ok(()),
             Stop::BadScopeRequest { problem } => {
@@ -413,63 +364,6 @@ impl Run<'_> {
         paths.retain(|path| !self.granted.scope.allows(path));
         Ok(paths)
     }
-
-    async fn prompt(&self, resumed: bool) -> Result<String, StepError> {
-        let objects = &self.context.objects;
-        let read = async |reference: &ObjectRef| -> Result<String, StepError> {
-            Ok(objects.get_text(reference).await?)
-        };
-        let task = match &self.input.task {
-            AgentTask::Implement => Task::Implement,
-            AgentTask::MendScope { paths } => {
-                let paths = self.still_outside(&read(paths).await?);
-                let originals = self.originals(&paths).await?;
-                Task::MendScope { paths, originals }
-            }
-            AgentTask::Repair { report } => Task::Repair(read(report).await?),
-            AgentTask::ChangesRequested { comments } => {
-                Task::ChangesRequested(read(comments).await?)
-            }
-            AgentTask::ScopeAnswered {
-                request,
-                granted,
-                comments,
-            } => Task::ScopeAnswered {
-                request: granted::request(objects, request).await?,
-                // What counts is what widens the scope.
-                granted: *granted && self.input.grants.contains(request),
-                comments: match comments {
-                    Some(comments) => Some(read(comments).await?),
-                    None => None,
-                },
-            },
-        };
-        let ticket_id = &self.input.key.ticket.ticket_id;
-        Ok(prompt::text(ticket_id, &self.approved.text, &task, resumed))
-    }
-
-    /// Those of `paths`, one a line, that may not be changed: some may have been granted since.
-    fn still_outside(&self, paths: &str) -> String {
-        let outside = |path: &&str| !self.granted.scope.allows(path.as_bytes());
-        let paths = paths.lines().filter(outside);
-        paths.map(|path| format!("{path}\n")).collect()
-    }
-
-    /// What the base commit has at those of `paths`, one a line, that it has: the agent can't look it up, since there is no
-    /// git in its room.
-    async fn originals(&self, paths: &str) -> Result<Vec<(String, String)>, StepError> {
-        let mut originals = Vec::new();
-        for path in paths.lines().take(20) {
-            let base = &self.input.spec.base_commit;
-            let Ok(Some(content)) = self.mirror.read(base, path, MAXIMUM_ORIGINAL).await else {
-                continue;
-            };
-            if let Ok(content) = String::from_utf8(content) {
-                originals.push((path.to_owned(), content));
-            }
-        }
-        Ok(originals)
-    }
 }
 
 /// Returns when the agent has asked for more scope; never if it does not.
@@ -478,19 +372,6 @@ async fn until_asked(progress: &mut watch::Receiver<AgentProgress>) {
     if asked.await.is_err() {
         pending().await
     }
-}
-
-/// What the agent's log says when another host goes on.
-fn arrival_line(arrival: &Arrival) -> Option<AgentLogLine> {
-    let message = match arrival {
-        Arrival::Here => return None,
-        Arrival::Restored(checkpoint) => format!(
-            "another host goes on, from the copy of {}",
-            checkpoint.taken_at.format("%Y-%m-%d %H:%M:%S UTC")
-        ),
-        Arrival::LaidOut => "another host begins anew: there was no copy yet".to_owned(),
-    };
-    Some(AgentLogLine::now(LogLevel::Warn, &message, None, None))
 }
 
 fn sum(mut one: Usage, other: Usage) -> Usage {

@@ -3,7 +3,12 @@
 use chrono::DateTime;
 use sallyport_ledger::{agent_logs, checkpoints, hosts, model_spending};
 use sallyport_test_support::scripted_model::{AgentStep, Scenario};
-use sallyport_workflows::{activities::StepKey, spec::SpecRef, ticket::TicketSummary};
+use sallyport_workflows::{
+    ObjectRef,
+    activities::{AgentTask, StepKey},
+    spec::SpecRef,
+    ticket::TicketSummary,
+};
 
 use super::*;
 use crate::{

@@ -13,6 +13,7 @@
 mod budget;
 mod config;
 mod day;
+mod headers;
 mod hint;
 mod meter;
 mod price;

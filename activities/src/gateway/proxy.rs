@@ -6,14 +6,13 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::Response,
     routing::post,
 };
 use futures::StreamExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use subtle::ConstantTimeEq as _;
 use tokio::{
     sync::mpsc,
     time::{Duration, Instant, sleep},
@@ -26,6 +25,7 @@ use super::{
     budget::{Budget, Reservation},
     config::GOOGLE_EVENTS,
     day::{DayBudget, DayError},
+    headers,
     hint::pause_asked_for,
     meter::Meter,
     rate::Pace,
@@ -38,12 +38,6 @@ const LONGEST_ERROR: usize = 2000;
 
 /// How much of a vendor's error is read: Google's hint when to ask again comes late in it.
 const LONGEST_ERROR_BODY: usize = 64 << 10;
-
-/// Betas of Anthropic's that change only how an answer is streamed or thought about.
-const ALLOWED_BETAS: &[&str] = &[
-    "fine-grained-tool-streaming-2025-05-14",
-    "interleaved-thinking-2025-05-14",
-];
 
 /// One run's gateway.
 #[derive(Debug)]
@@ -90,7 +84,7 @@ async fn serve(State(run): State<Arc<Run>>, uri: Uri, headers: HeaderMap, body: 
         run.budget.refuse();
         refusal.into_response(vendor)
     };
-    if !shows_token(&run, &headers) {
+    if !headers::shows_token(vendor, &run.token, &headers) {
         let message = "this gateway serves only who shows the run's token";
         return refused(Refusal::new(StatusCode::UNAUTHORIZED, message));
     }
@@ -170,26 +164,6 @@ async fn serve(State(run): State<Arc<Run>>, uri: Uri, headers: HeaderMap, body: 
         .unwrap_or_else(|_| Refusal::forbidden("this run is over").into_response(vendor))
 }
 
-/// Whether a request shows the run's token where the vendor's key would stand.
-fn shows_token(run: &Run, headers: &HeaderMap) -> bool {
-    let (name, before) = key_header(run.config.vendor);
-    let shown = headers.get(name).and_then(|value| value.to_str().ok());
-    let shown = shown.and_then(|value| value.strip_prefix(before));
-    shown.is_some_and(|shown| {
-        let token = run.token.expose_secret().as_bytes();
-        bool::from(shown.as_bytes().ct_eq(token))
-    })
-}
-
-/// The header that the vendor's key stands in, and what stands before it.
-fn key_header(vendor: Vendor) -> (HeaderName, &'static str) {
-    match vendor {
-        Vendor::Anthropic => (HeaderName::from_static("x-api-key"), ""),
-        Vendor::OpenAi => (header::AUTHORIZATION, "Bearer "),
-        Vendor::Google => (HeaderName::from_static("x-goog-api-key"), ""),
-    }
-}
-
 /// Pi does not try again after a 402 that speaks of a budget.
 fn not_covered(problem: &dyn std::error::Error) -> Refusal {
     tracing::warn!(reason = %problem, "the model gateway refused a request");
@@ -240,7 +214,7 @@ async fn ask(
         .config
         .endpoint(request.streamed)
         .map_err(|error| Failure::new(StatusCode::BAD_GATEWAY, true, error.to_string()))?;
-    let headers = outgoing_headers(&run.config, headers).ok_or_else(|| {
+    let headers = headers::outgoing(&run.config, headers).ok_or_else(|| {
         Failure::new(
             StatusCode::BAD_GATEWAY,
             true,
@@ -293,39 +267,6 @@ async fn ask(
         attempt += 1;
         delay = (delay * 2).min(retry.longest_delay);
     }
-}
-
-/// What is sent along: nothing of the room's but the version of the protocol.
-fn outgoing_headers(config: &ModelConfig, incoming: &HeaderMap) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    let (name, before) = key_header(config.vendor);
-    let value = format!("{before}{}", config.api_key.expose_secret());
-    let mut value = HeaderValue::from_str(&value).ok()?;
-    value.set_sensitive(true);
-    headers.insert(name, value);
-    if config.vendor == Vendor::Anthropic {
-        headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
-        let asked = incoming
-            .get_all("anthropic-beta")
-            .iter()
-            .filter_map(|value| value.to_str().ok());
-        let betas: Vec<&str> = asked
-            .flat_map(|value| value.split(','))
-            .map(str::trim)
-            .filter(|beta| ALLOWED_BETAS.contains(beta))
-            .collect();
-        if !betas.is_empty() {
-            headers.insert(
-                "anthropic-beta",
-                HeaderValue::from_str(&betas.join(",")).ok()?,
-            );
-        }
-    }
-    Some(headers)
 }
 
 /// An error of the vendor's, as the room may see it, and the pause that the vendor asks for.
