@@ -94,7 +94,7 @@ enum Bench {
         #[arg(long, default_value_t = 50)]
         runs: u32,
     },
-    /// Measure how soon a large repository can be worked on, against a fresh clone.
+    /// Measure how soon a large repository can be worked on, against a fresh clone, and how long a copy for another host takes.
     Workspace {
         /// How many files it has.
         #[arg(long, default_value_t = 50_000)]

@@ -1,4 +1,4 @@
-//! How soon a large repository can be worked on, against a fresh clone.
+//! How soon a large repository can be worked on, against a fresh clone, and how long a copy for another host takes.
 
 use std::{
     io::Write as _,
@@ -9,12 +9,16 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use sallyport_activities::{
+    leaks::{LARGEST_FILE, LeakCheck},
     mirror::Mirrors,
     sandbox::keep_read_only,
     tools::Tools,
-    workspace::{Workspace, checkout},
+    workspace::{
+        Workspace, checkout,
+        snapshot::{self, Source},
+    },
 };
-use sallyport_workflows::ticket::TicketKey;
+use sallyport_workflows::{scope::Scope, ticket::TicketKey};
 
 use super::{folder, series::Series};
 
@@ -29,6 +33,8 @@ pub async fn measure(_tools: &Tools, files: u32) -> anyhow::Result<()> {
     let url = format!("file://{}", origin.display());
     let [mut clone, mut first, mut again, mut ready, mut closed] =
         [(); 5].map(|()| Series::default());
+    let [mut copied, mut restored] = [(); 2].map(|()| Series::default());
+    let leaks = LeakCheck::new([], LARGEST_FILE);
     for run in 0..RUNS {
         let target = folder.path().join("clone");
         let began = Instant::now();
@@ -59,6 +65,22 @@ pub async fn measure(_tools: &Tools, files: u32) -> anyhow::Result<()> {
         let began = Instant::now();
         keep_read_only(&workspace.tree(), &paths)?;
         closed.add(began.elapsed());
+
+        let source = Source {
+            mirror: &mirror,
+            workspace: &workspace,
+            leaks: &leaks,
+            base: &commit,
+            head: &commit,
+        };
+        std::fs::write(workspace.tree().join("new.txt"), "new\n")?;
+        let began = Instant::now();
+        let copy = snapshot::take(source, &Scope::default()).await?;
+        copied.add(began.elapsed());
+        let began = Instant::now();
+        snapshot::bring(&mirror, &workspace, &commit, &copy.bundle).await?;
+        snapshot::lay_out(&mirror, &workspace).await?;
+        restored.add(began.elapsed());
         checkout::remove(workspace.root()).await?;
     }
     println!("a repository of {files} files, {RUNS} runs each, in milliseconds\n");
@@ -69,6 +91,8 @@ pub async fn measure(_tools: &Tools, files: u32) -> anyhow::Result<()> {
         ("the mirror brought up to date, for each ticket", again),
         ("a workspace from the mirror", ready),
         ("its files kept read-only, for each run", closed),
+        ("a copy of it, with one new file", copied),
+        ("a workspace from the copy", restored),
     ] {
         println!("{name:<46} {}", times.cells());
     }
