@@ -18,7 +18,7 @@
 //! | what people are to be told | [`notifications`] |
 //! | which host holds a ticket's workspace, and what another needs to go on | [`hosts`], [`checkpoints`] |
 //! | what models cost today, all workers together | [`model_spending`] |
-//! | what agent and QA did | [`agent_logs`], [`qa_results`] |
+//! | what agent and QA did | [`agent_logs`], [`transcripts`], [`qa_results`] |
 //! | what leaves the ledger after a while | [`retention`] |
 //! | who vouches for a decision | [`proof`] |
 //! | who may use the API | [`tokens`] |
@@ -56,6 +56,7 @@ pub mod retention;
 pub mod secret;
 pub mod spec_revisions;
 pub mod tokens;
+pub mod transcripts;
 pub mod transitions;
 pub mod workflows;
 

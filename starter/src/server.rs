@@ -39,6 +39,7 @@ pub fn routes() -> OpenApiRouter<StarterState> {
         .routes(routes!(workflows::spec))
         .routes(routes!(workflows::diff))
         .routes(routes!(workflows::qa_report))
+        .routes(routes!(workflows::transcript))
         .routes(routes!(commands::transition))
         .routes(routes!(agent::logs))
         .routes(routes!(agent::status))

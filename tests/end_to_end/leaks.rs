@@ -51,10 +51,15 @@ async fn a_secret_in_the_change_is_mended_and_reaches_the_branch_in_no_commit() 
         ("diff", ["diff", id.as_str()]),
         ("report", ["report", id.as_str()]),
         ("logs", ["logs", id.as_str()]),
+        ("transcript", ["transcript", id.as_str()]),
         ("status", ["status", id.as_str()]),
     ] {
         let said = sallyport.run_sallyport(&args).unwrap();
         assert!(!said.contains(&token()), "{what}: {said}");
+    }
+    let said = sallyport.run_sallyport(&["transcript", &id]).unwrap();
+    for part in ["A token to try it out with.", "I take it out again."] {
+        assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(
         holding(&sallyport.data_dir().join("objects"), &token()),

@@ -11,6 +11,7 @@ mod outcome;
 mod prompt;
 mod record;
 mod task;
+mod transcript;
 
 use std::{
     future::pending,
@@ -146,7 +147,12 @@ async fn advance(
         mirror: &mirror,
     };
     if !record.has_ended() {
-        run.work(record, &arrival, &heartbeat, cancel).await?;
+        let worked = run.work(record, &arrival, &heartbeat, cancel).await;
+        // However it ended, people may want to know what was said. If that cannot be kept, the work counts all the same.
+        if let Err(problem) = run.keep_transcript().await {
+            tracing::warn!(step = %input.key, %problem, "the agent's transcript could not be kept");
+        }
+        worked?;
     }
     let result = match &record.request {
         Some(request) => outcome::asked(context, ticket, request).await?,
@@ -237,7 +243,7 @@ impl Run<'_> {
         let request = AgentRunRequest {
             workspace: self.workspace.tree(),
             session_dir: self.workspace.session(),
-            session_id: format!("{}-{}", self.workspace.name(), input.session),
+            session_id: self.session_id(),
             run_dir,
             prompt,
             scope: self.granted.scope.clone(),

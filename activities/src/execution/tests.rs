@@ -1,7 +1,7 @@
 //! The way from the SPEC to the commit: the real Pi in a real room, a scripted model, a real database.
 
 use chrono::DateTime;
-use sallyport_ledger::{agent_logs, checkpoints, hosts, model_spending};
+use sallyport_ledger::{agent_logs, checkpoints, hosts, model_spending, transcripts};
 use sallyport_test_support::scripted_model::{AgentStep, Scenario};
 use sallyport_workflows::{
     ObjectRef,
@@ -418,4 +418,44 @@ async fn an_agent_stops_when_the_day_s_budget_is_used_up_and_people_learn_why() 
         "{log:?}"
     );
     assert!(scene.house.model.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_is_kept_without_secrets_however_the_run_ends() {
+    let own = crate::testing::OWN_SECRET;
+    let [edit, last] = good_steps();
+    let told = AgentStep::say(format!("I found {own}.")).bash("echo so it is");
+    let scene = Scene::new(Scenario::new().run([edit, told, last])).await;
+    let (database, ticket) = (&scene.house.context.database, &scene.house.ticket);
+    let mut input = scene.input(4, AgentTask::Implement);
+    scene.run(&input).await.unwrap();
+    let kept = transcripts::of_workflow(database, ticket.ledger_id()).await;
+    let said = scene.text(&kept.unwrap()[0]).await;
+    for part in [
+        "I change it.",
+        "I found ....",
+        "so it is",
+        "I changed a to 2.",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains(own), "{said}");
+    for line in said.lines() {
+        assert!(
+            serde_json::from_str::<serde_json::Value>(line).is_ok(),
+            "{line}"
+        );
+    }
+
+    // A run that fails has a transcript, too.
+    input.key.sequence = 6;
+    input.session = 6;
+    input.cost_left_micro_usd = 1;
+    assert!(scene.run(&input).await.is_err());
+    let kept = transcripts::of_workflow(database, ticket.ledger_id()).await;
+    let said = scene.text(&kept.unwrap()[1]).await;
+    assert!(
+        said.contains("out of budget") && !said.contains("I change it."),
+        "{said}"
+    );
 }

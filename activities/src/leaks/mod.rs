@@ -169,6 +169,15 @@ impl LeakCheck {
         without(&text, places(&hits))
     }
 
+    /// The same for a short text, at once.
+    pub fn hide_in_text(&self, text: &str) -> String {
+        let hits = self.hits(text.as_bytes());
+        if hits.is_empty() {
+            return text.to_owned();
+        }
+        String::from_utf8_lossy(&without(text.as_bytes(), places(&hits))).into_owned()
+    }
+
     /// `text` without the installation's own secrets, to be logged. For what programs print: there much looks like a secret.
     pub fn hide_own(&self, text: &str) -> String {
         let mut hidden = String::with_capacity(text.len());

@@ -18,6 +18,7 @@ pub mod diff;
 pub mod granted;
 pub mod ignore;
 pub mod lock;
+pub(crate) mod read;
 pub mod remove;
 mod scan;
 pub mod snapshot;

@@ -18,14 +18,14 @@ use rustix::{
 
 /// A file or a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     File { executable: bool, content: Vec<u8> },
     Link { target: Vec<u8> },
 }
 
 impl Entry {
     /// The mode that git knows it by.
-    pub(super) fn mode(&self) -> &'static str {
+    pub(crate) fn mode(&self) -> &'static str {
         match self {
             Self::File {
                 executable: false, ..
@@ -37,12 +37,12 @@ impl Entry {
         }
     }
 
-    pub(super) fn is_link(&self) -> bool {
+    pub(crate) fn is_link(&self) -> bool {
         matches!(self, Self::Link { .. })
     }
 
     /// What is in the file, or where the link leads.
-    pub(super) fn content(&self) -> &[u8] {
+    pub(crate) fn content(&self) -> &[u8] {
         match self {
             Self::File { content, .. } => content,
             Self::Link { target } => target,
@@ -50,7 +50,7 @@ impl Entry {
     }
 
     /// Cuts off what comes after the last end of a line.
-    pub(super) fn keep_whole_lines(&mut self) {
+    pub(crate) fn keep_whole_lines(&mut self) {
         if let Self::File { content, .. } = self {
             let end = content.iter().rposition(|byte| *byte == b'\n');
             content.truncate(end.map_or(0, |end| end + 1));
@@ -60,7 +60,7 @@ impl Entry {
 
 /// What is at a path.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Read {
+pub(crate) enum Read {
     Found(Entry),
     /// Nothing that git knows: also a folder, a pipe, or what lies behind a link.
     Nothing,
@@ -70,16 +70,16 @@ pub(super) enum Read {
 
 /// A folder to read from.
 #[derive(Debug)]
-pub(super) struct Folder(OwnedFd);
+pub(crate) struct Folder(OwnedFd);
 
 impl Folder {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::PATH;
         Ok(Self(openat(CWD, path, flags, Mode::empty())?))
     }
 
     /// Reads what is at `path`, if that is no more than `limit` bytes.
-    pub(super) fn read(&self, path: &[u8], limit: u64) -> Read {
+    pub(crate) fn read(&self, path: &[u8], limit: u64) -> Read {
         match self.try_to_read(path, limit) {
             Ok(Some(entry)) => Read::Found(entry),
             Ok(None) => Read::Nothing,

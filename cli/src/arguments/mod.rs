@@ -69,6 +69,8 @@ pub enum Command {
     Changes(TicketArguments),
     /// Show what the agent did
     Logs(LogsArguments),
+    /// Show what was said between the agent and its model, without secrets
+    Transcript(TicketArguments),
     /// Follow a ticket until it ends: each step, the agent, and what is asked of you
     Watch(WatchArguments),
     /// Approve what the open gate asks; at gate SCOPE, allow the agent the files

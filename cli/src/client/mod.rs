@@ -129,7 +129,7 @@ impl Client {
         self.read(self.url(&["workflows", id])).await
     }
 
-    /// A ticket's `spec`, `diff` or `qa-report`.
+    /// A ticket's `spec`, `diff`, `qa-report` or `transcript`.
     pub async fn document(&self, id: &str, which: &str) -> Result<Document, Problem> {
         self.text(self.url(&["workflows", id, which])).await
     }

@@ -1,11 +1,11 @@
-//! `sallyport spec`, `diff`, `report` and `changes`: the texts that gates ask about, and what helps to decide.
+//! `sallyport spec`, `diff`, `report`, `changes` and `transcript`: the texts that gates ask about, and what helps to decide.
 
 use std::io::{self, IsTerminal as _};
 
 use sallyport_workflows::gate::Gate;
 use serde_json::json;
 
-use super::{client, print, print_bytes, print_json, question::question, short};
+use super::{client, print, print_bytes, print_json, question::question, short, transcript};
 use crate::{
     arguments::TicketArguments,
     client::Document,
@@ -44,10 +44,11 @@ fn show(which: &str, document: &Document, as_json: bool) -> Result<(), Problem> 
     if !io::stdout().is_terminal() {
         return print_bytes(&document.bytes);
     }
-    let text = lines(&document.text());
+    let (text, painter) = (document.text(), Painter::stdout());
     print(&match which {
-        "diff" | "changes" => colour_diff(&text, Painter::stdout()),
-        _ => text,
+        "diff" | "changes" => colour_diff(&lines(&text), painter),
+        "transcript" => transcript::readable(&text, painter),
+        _ => lines(&text),
     })?;
     if let Some(revision) = &document.revision {
         tell(&format!("revision {} ({revision})", short(revision)));

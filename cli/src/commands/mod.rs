@@ -17,6 +17,7 @@ mod status;
 mod subject;
 mod table;
 mod tokens;
+mod transcript;
 mod watch;
 
 use anyhow::Context as _;
@@ -43,6 +44,7 @@ pub async fn run(command: Command) -> Result<(), Problem> {
         Command::Report(arguments) => documents::run("qa-report", arguments).await,
         Command::Changes(arguments) => documents::changes(arguments).await,
         Command::Logs(arguments) => logs::run(arguments).await,
+        Command::Transcript(arguments) => documents::run("transcript", arguments).await,
         Command::Watch(arguments) => watch::run(arguments).await,
         Command::Approve(arguments) => decide::run(Verdict::Approve, arguments).await,
         Command::Revise(arguments) => decide::run(Verdict::Revise, arguments).await,

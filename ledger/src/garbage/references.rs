@@ -6,7 +6,7 @@ use crate::{Database, LedgerError, error::Trying};
 
 /// Every column that refers to objects, as table and column. A test holds it against the schema and against what
 /// [`all`] finds, so a migration that adds such a column cannot be forgotten here.
-pub const COLUMNS: [(&str, &str); 20] = [
+pub const COLUMNS: [(&str, &str); 21] = [
     ("agent_log_archives", "log_url"),
     ("approvals", "base_diff_url"),
     ("approvals", "comments"),
@@ -23,6 +23,7 @@ pub const COLUMNS: [(&str, &str); 20] = [
     ("spec_revisions", "spec_url"),
     ("state_transitions", "metadata"),
     ("ticket_archives", "archive_url"),
+    ("transcripts", "transcript_url"),
     ("workflows", "diff_path"),
     ("workflows", "qa_report_url"),
     ("workflows", "spec_path"),
@@ -50,6 +51,7 @@ pub(super) async fn all(database: &Database) -> Result<HashSet<String>, LedgerEr
                UNION SELECT spec_url FROM spec_revisions
                UNION SELECT (regexp_matches(metadata::text, 'sha256/[0-9a-f]{64}', 'g'))[1] FROM state_transitions
                UNION SELECT archive_url FROM ticket_archives
+               UNION SELECT transcript_url FROM transcripts
                UNION SELECT diff_path FROM workflows
                UNION SELECT qa_report_url FROM workflows
                UNION SELECT spec_path FROM workflows

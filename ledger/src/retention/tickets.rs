@@ -109,6 +109,10 @@ async fn replace(
         .execute(&mut *transaction)
         .await
         .trying_to(action)?;
+    sqlx::query!("DELETE FROM transcripts WHERE workflow_id = $1", workflow)
+        .execute(&mut *transaction)
+        .await
+        .trying_to(action)?;
     sqlx::query!("DELETE FROM notifications WHERE workflow_id = $1", workflow)
         .execute(&mut *transaction)
         .await

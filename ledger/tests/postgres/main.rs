@@ -14,6 +14,7 @@ mod model_spending;
 mod notifications;
 mod pull_requests;
 mod retention;
+mod transcripts;
 mod transitions;
 mod workflows;
 

@@ -6,7 +6,7 @@ use sallyport_ledger::{
     commands, decisions,
     flux_lens::{REQUESTED, is_ticket_id},
     inbox::{self, NewEvent},
-    qa_results, transitions,
+    qa_results, transcripts, transitions,
     workflows::{self, WorkflowRow},
 };
 use sallyport_workflows::{
@@ -178,6 +178,28 @@ pub async fn qa_report(
     let workflow = workflows::find(&state.database, &id).await?;
     let report = there(&workflow, workflow.qa_report.as_ref(), "QA report")?;
     document::stored(&state, report, document::MARKDOWN, None).await
+}
+
+/// What was said between the agent and its model, one conversation after the other, without secrets: JSON Lines, as Pi writes
+/// them.
+#[utoipa::path(
+    get,
+    path = "/workflows/{id}/transcript",
+    tag = "workflows",
+    operation_id = "get_transcript",
+    security(("bearer" = ["viewer"])),
+    params(("id" = String, Path, description = TICKET)),
+    responses((status = OK, description = "The transcript.", body = String, content_type = document::JSON_LINES)),
+)]
+pub async fn transcript(
+    State(state): State<StarterState>,
+    _caller: Caller,
+    Path(id): Path,
+) -> Result<Response, ApiError> {
+    let workflow = workflows::find(&state.database, &id).await?;
+    let all = transcripts::of_workflow(&state.database, workflow.id).await?;
+    let first = there(&workflow, all.first(), "transcript")?;
+    document::stored_all(&state, (first, &all[1..]), document::JSON_LINES).await
 }
 
 fn there<'a>(

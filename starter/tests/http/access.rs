@@ -4,12 +4,13 @@ use uuid::Uuid;
 
 use crate::{ADMIN, APPROVER, VIEWER, answer, message, starter};
 
-const READING: [&str; 10] = [
+const READING: [&str; 11] = [
     "/workflows",
     "/workflows/FL-1",
     "/workflows/FL-1/spec",
     "/workflows/FL-1/diff",
     "/workflows/FL-1/qa-report",
+    "/workflows/FL-1/transcript",
     "/agent/logs/FL-1",
     "/agent/status/FL-1",
     "/approvals/pending",

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{ADMIN, APPROVER, Starter, VIEWER, answer, message, problems, starter};
 
 /// Each route, and the lowest role that may use it; nothing where no token is asked for.
-const TABLE: [(&str, &str, Option<Role>); 23] = [
+const TABLE: [(&str, &str, Option<Role>); 24] = [
     ("GET", "/health", None),
     ("GET", "/openapi.json", None),
     ("POST", "/webhooks/flux-lens", None),
@@ -25,6 +25,7 @@ const TABLE: [(&str, &str, Option<Role>); 23] = [
     ("GET", "/workflows/{id}/spec", Some(Role::Viewer)),
     ("GET", "/workflows/{id}/diff", Some(Role::Viewer)),
     ("GET", "/workflows/{id}/qa-report", Some(Role::Viewer)),
+    ("GET", "/workflows/{id}/transcript", Some(Role::Viewer)),
     ("POST", "/workflows/{id}/transition", Some(Role::Approver)),
     ("GET", "/agent/logs/{id}", Some(Role::Viewer)),
     ("GET", "/agent/status/{id}", Some(Role::Viewer)),

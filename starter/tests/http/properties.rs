@@ -178,6 +178,7 @@ async fn whatever_stands_where_an_id_or_a_cursor_stands_is_found_or_refused() {
         ("workflows", "spec"),
         ("workflows", "diff"),
         ("workflows", "qa-report"),
+        ("workflows", "transcript"),
         ("agent/logs", ""),
         ("agent/status", ""),
         ("approvals", "content"),

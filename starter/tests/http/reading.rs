@@ -2,6 +2,7 @@ use chrono::Utc;
 use reqwest::StatusCode;
 use sallyport_ledger::{
     agent_logs::{self, LogLevel, NewLogLine},
+    transcripts,
     transitions::record_transition,
 };
 use sallyport_starter::api::types::{
@@ -153,7 +154,11 @@ async fn texts_come_byte_for_byte_and_never_as_a_page() {
         "abcdef0123".repeat(6).as_str()
     );
     assert_eq!(response.text().await.unwrap(), SPEC);
-    for (path, what) in [("diff", "diff"), ("qa-report", "QA report")] {
+    for (path, what) in [
+        ("diff", "diff"),
+        ("qa-report", "QA report"),
+        ("transcript", "transcript"),
+    ] {
         let (status, said) = answer(starter.get(&format!("/workflows/FL-1/{path}"), VIEWER)).await;
         assert_eq!(status, StatusCode::NOT_FOUND);
         assert_eq!(said["code"], "not_there_yet");
@@ -162,6 +167,34 @@ async fn texts_come_byte_for_byte_and_never_as_a_page() {
             "{said}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_transcript_is_all_conversations_as_they_were_kept() {
+    let starter = starter().await;
+    let ticket = at_gate_one(&starter).await;
+    for sequence in [4, 7] {
+        let said = format!("{{\"conversation\":{sequence}}}\n");
+        let kept = starter.objects.put(said).await.unwrap();
+        let step = StepKey {
+            ticket: ticket.clone(),
+            sequence,
+        };
+        transcripts::record(&starter.database, &step, sequence, &kept)
+            .await
+            .unwrap();
+    }
+    let response = starter.get("/workflows/FL-1/transcript", VIEWER);
+    let response = response.send().await.unwrap();
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/jsonl; charset=utf-8"
+    );
+    assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(
+        response.text().await.unwrap(),
+        "{\"conversation\":4}\n{\"conversation\":7}\n"
+    );
 }
 
 #[tokio::test]

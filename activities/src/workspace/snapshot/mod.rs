@@ -6,13 +6,12 @@
 //! | `refs/checkpoint/session` | the agent's session |
 //! | `refs/checkpoint/head` | the latest commit that was made of the agent's work, if there is one |
 //!
-//! It may be taken while the agent works. So nothing in the workspace is opened but by `read`, which follows no link, and git
+//! It may be taken while the agent works. So nothing in the workspace is opened but by `workspace::read`, which follows no link, and git
 //! is only told what was read. Equal workspaces make equal bundles. The installation's own secrets are left out.
 //!
 //! Not in it: what the base's rules ignore, unless the scope names it; repositories within the repository; empty folders; more
 //! than [`MOST_BYTES`] in all.
 
-mod read;
 mod stream;
 
 use std::{collections::HashSet, path::Path};
@@ -20,14 +19,12 @@ use std::{collections::HashSet, path::Path};
 use sallyport_workflows::scope::Scope;
 use sha1::{Digest as _, Sha1};
 
-use self::{
-    read::{Entry, Folder, Read},
-    stream::Commit,
-};
+use self::stream::Commit;
 use super::{
     Workspace, WorkspaceError,
     checkout::{self, check_out, read_tree},
     ignore,
+    read::{Entry, Folder, Read},
 };
 use crate::{
     git::{Git, GitError},
