@@ -368,6 +368,8 @@ async fn another_host_goes_on_from_the_latest_copy_with_the_same_conversation() 
         "{lost}"
     );
     assert!(matches!(scene.run(&input).await, Err(RunEnd::Failed(_))));
+    let kept = transcripts::of_workflow(database, ticket.ledger_id()).await;
+    assert_eq!(kept.unwrap(), [], "it is the other's to say what was said");
     let spent = scene.record(4).await.usage.requests;
 
     scene.house.model.release("door");

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Run;
 use crate::{
+    checkpoint,
     failure::StepError,
     leaks::LeakCheck,
     workspace::read::{Folder, Read},
@@ -40,6 +41,8 @@ impl Run<'_> {
             return Ok(());
         }
         let key = &self.input.key;
+        // One that was silent for long must not replace what was said on another host since.
+        checkpoint::held(self.context, &key.ticket).await?;
         let stored = self.context.store(&key.ticket, transcript).await?;
         let database = &self.context.database;
         Ok(transcripts::record(database, key, self.input.session, &stored).await?)
