@@ -411,15 +411,15 @@ fn remove_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// A line of `git ls-tree -z --long`: `<mode> <type> <object> <size>\t<path>`.
-struct TreeEntry<'a> {
-    mode: &'a str,
-    object: &'a str,
+pub(crate) struct TreeEntry<'a> {
+    pub(crate) mode: &'a str,
+    pub(crate) object: &'a str,
     bytes: u64,
-    path: &'a [u8],
+    pub(crate) path: &'a [u8],
 }
 
 impl<'a> TreeEntry<'a> {
-    fn parse(line: &'a [u8]) -> Option<Self> {
+    pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
         let tab = line.iter().position(|byte| *byte == b'\t')?;
         let mut words = str::from_utf8(&line[..tab]).ok()?.split_ascii_whitespace();
         let (mode, _type, object) = (words.next()?, words.next()?, words.next()?);

@@ -70,8 +70,16 @@ async fn ends_well(sallyport: &Installation, id: &str) {
     assert_eq!(sallyport.flux_lens.status(id), Some(Status::Done));
 }
 
-/// Pi went on in its session: its first answers are part of what the model was asked.
-fn goes_on(told: &str) {
+/// The agent goes on: it asks the model more than it `asked` before, and in the same conversation.
+async fn goes_on(sallyport: &Installation, asked: usize) {
+    let model = sallyport.model.as_ref().expect("a scripted model");
+    until(LONG, "the agent asks the model again", async || {
+        (model.requests().len() > asked).then_some(())
+    })
+    .await
+    .expect("it goes on");
+    let told = model.requests().pop().expect("a request");
+    let told = told.body.to_string();
     assert!(told.contains("You were interrupted"), "{told}");
     let first_words = &demo_scenario(0).runs[0].steps[0].text;
     assert!(told.contains(first_words.as_str()), "{told}");
@@ -99,13 +107,7 @@ async fn a_ticket_outlives_the_hosts_that_it_is_on() {
     child::signal(first, "STOP").unwrap();
     let query = "SELECT 'moved' FROM workspaces WHERE generation = 2";
     until_found(&sallyport, "the ticket was given to the second host", query).await;
-    until(LONG, "its agent asks the model", async || {
-        (model.requests().len() > asked).then_some(())
-    })
-    .await
-    .unwrap();
-    let told = model.requests().pop().unwrap().body.to_string();
-    goes_on(&told);
+    goes_on(&sallyport, asked).await;
 
     // It comes back in the middle of the other's work, and leaves the ticket alone.
     child::signal(first, "CONT").unwrap();
@@ -153,12 +155,7 @@ async fn a_worker_that_is_stopped_in_order_hands_all_of_its_work_over() {
     assert!(second.wait().unwrap().success());
     let query = "SELECT 'taken' FROM checkpoints WHERE step > 0";
     assert!(one(&sallyport, query).await.is_some());
-    until(LONG, "the agent asks the model again", async || {
-        (model.requests().len() > asked).then_some(())
-    })
-    .await
-    .unwrap();
-    goes_on(&model.requests().pop().unwrap().body.to_string());
+    goes_on(&sallyport, asked).await;
     model.release("held");
     ends_well(&sallyport, &id).await;
     let logs = sallyport.run_sallyport(&["logs", &id]).unwrap();
@@ -188,12 +185,7 @@ async fn an_agent_stops_when_its_host_cannot_renew_its_lease_and_goes_on_when_it
     until_found(&sallyport, "the agent is stopped", query).await;
     sqlx::raw_sql("COMMIT").execute(&mut ledger).await.unwrap();
 
-    until(LONG, "the agent asks the model again", async || {
-        (model.requests().len() > asked).then_some(())
-    })
-    .await
-    .unwrap();
-    goes_on(&model.requests().pop().unwrap().body.to_string());
+    goes_on(&sallyport, asked).await;
     model.release("held");
     ends_well(&sallyport, &id).await;
     let query = "SELECT 'again' FROM workspaces WHERE generation > 1";

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     git::{Git, GitError},
     leaks::{LeakCheck, What},
-    mirror::Mirror,
+    mirror::{Mirror, TreeEntry},
 };
 
 /// The most that is copied, in bytes of files.
@@ -241,20 +241,17 @@ struct Tracked {
 async fn tracked(git: &Git, base: &str) -> Result<Vec<Tracked>, GitError> {
     let list = git
         .run("ls-tree")
-        .arguments(["-r", "-z", "--full-tree", base])
+        .arguments(["-r", "-z", "--long", "--full-tree", base])
         .output()
         .await?;
-    let lines = list.split(|byte| *byte == 0).filter_map(|line| {
-        let tab = line.iter().position(|byte| *byte == b'\t')?;
-        let mut words = str::from_utf8(&line[..tab]).ok()?.split(' ');
-        let (mode, kind, blob) = (words.next()?, words.next()?, words.next()?);
-        (kind == "blob").then(|| Tracked {
-            mode: mode.to_owned(),
-            blob: blob.to_owned(),
-            path: line[tab + 1..].to_vec(),
-        })
+    let entries = list.split(|byte| *byte == 0).filter_map(TreeEntry::parse);
+    let files = entries.filter(|entry| entry.mode != "160000");
+    let tracked = files.map(|entry| Tracked {
+        mode: entry.mode.to_owned(),
+        blob: entry.object.to_owned(),
+        path: entry.path.to_vec(),
     });
-    Ok(lines.collect())
+    Ok(tracked.collect())
 }
 
 /// What was copied so far.
