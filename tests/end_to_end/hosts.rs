@@ -7,8 +7,9 @@ use sallyport_test_support::{
     demo_scenario::{STATES, demo_scenario},
     flux_lens::Status,
     installation::{Installation, sallyport_binary},
-    scripted_model::Scenario,
+    scripted_model::{Scenario, ScriptedModel},
 };
+use serde_json::Value;
 
 use crate::fixture::{git, origin, scratch, start_configured, states, tests_pass, ticket};
 
@@ -70,6 +71,16 @@ async fn ends_well(sallyport: &Installation, id: &str) {
     assert_eq!(sallyport.flux_lens.status(id), Some(Status::Done));
 }
 
+/// Approves the SPEC and waits until the agent has done some of its work.
+async fn at_work<'a>(sallyport: &'a Installation, gate: &Value) -> &'a ScriptedModel {
+    let decided = sallyport.api.decide(gate, "APPROVE", None).await;
+    decided.expect("it is decided");
+    let model = sallyport.model.as_ref().expect("a scripted model");
+    let held = model.wait_until_held("held", LONG).await;
+    held.expect("it works");
+    model
+}
+
 /// The agent goes on: it asks the model more than it `asked` before, and in the same conversation.
 async fn goes_on(sallyport: &Installation, asked: usize) {
     let model = sallyport.model.as_ref().expect("a scripted model");
@@ -93,9 +104,7 @@ async fn a_ticket_outlives_the_hosts_that_it_is_on() {
     let first = sallyport.run.pids["worker"];
     let id = sallyport.flux_lens.create_ticket(ticket("demo")).unwrap();
     let gate = sallyport.api.until_gate(&id, "SPEC").await.unwrap();
-    sallyport.api.decide(&gate, "APPROVE", None).await.unwrap();
-    let model = sallyport.model.as_ref().unwrap();
-    model.wait_until_held("held", LONG).await.unwrap();
+    let model = at_work(&sallyport, &gate).await;
     let query = "SELECT 'taken' FROM checkpoints WHERE step > 0";
     until_found(&sallyport, "a checkpoint was taken", query).await;
 
@@ -146,9 +155,7 @@ async fn a_worker_that_is_stopped_in_order_hands_all_of_its_work_over() {
         host.trim()
     );
     assert_eq!(sallyport.change_ledger(&claim).await.unwrap(), 1);
-    sallyport.api.decide(&gate, "APPROVE", None).await.unwrap();
-    let model = sallyport.model.as_ref().unwrap();
-    model.wait_until_held("held", LONG).await.unwrap();
+    let model = at_work(&sallyport, &gate).await;
     let asked = model.requests().len();
 
     child::signal(second.id(), "TERM").unwrap();
@@ -172,9 +179,7 @@ async fn an_agent_stops_when_its_host_cannot_renew_its_lease_and_goes_on_when_it
         .unwrap();
     let id = sallyport.flux_lens.create_ticket(ticket("demo")).unwrap();
     let gate = sallyport.api.until_gate(&id, "SPEC").await.unwrap();
-    sallyport.api.decide(&gate, "APPROVE", None).await.unwrap();
-    let model = sallyport.model.as_ref().unwrap();
-    model.wait_until_held("held", LONG).await.unwrap();
+    let model = at_work(&sallyport, &gate).await;
     let asked = model.requests().len();
 
     // Nobody can renew anything as long as this is held.
