@@ -75,15 +75,24 @@ pub async fn mirror_with(
         other => return Ok(other?),
     };
     let Some(checkpoint) = checkpoints::latest(&context.database, ticket).await? else {
-        return Err(missing.into());
+        return Err(lost(&missing));
     };
     let mirror = context.mirrors.with_commit(url, base).await?;
     let workspace = Workspace::of(&context.data_dir, ticket);
     bring(context, &mirror, &workspace, base, &checkpoint).await?;
     match mirror.has(commit).await? {
         true => Ok(mirror),
-        false => Err(missing.into()),
+        false => Err(lost(&missing)),
     }
+}
+
+/// What a host that is lost took along for good. To lay the same out again would miss the same again.
+fn lost(problem: &dyn std::fmt::Display) -> StepError {
+    let message = format!(
+        "{problem}; it was made on a host that is lost, and no copy has it; retry from PLANNING (`sallyport retry ID --from \
+         planning`), and the work begins anew"
+    );
+    StepError::fatal(kind::WORKSPACE_LOST, message)
 }
 
 /// Sees to it that the workspace is on this host: as it was, as in the latest checkpoint, or laid out at `start`. When all
@@ -191,10 +200,7 @@ async fn bring(
     let bundle = context.objects.get(&checkpoint.bundle).await;
     let bundle = bundle.map_err(|problem| match problem.is_temporary() {
         true => StepError::from(problem),
-        false => StepError::fatal(
-            kind::WORKSPACE_LOST,
-            format!("the workspace was on a host that is lost, and its copy cannot be read: {problem}; retry, and it is laid out anew"),
-        ),
+        false => lost(&problem),
     })?;
     Ok(snapshot::bring(mirror, workspace, base, &bundle).await?)
 }
