@@ -1,14 +1,14 @@
 //! Whether the base branch is still what a SPEC assumes: whether any file in its scope is another one now.
 
-use sallyport_workflows::{
-    failure::kind,
-    scope::{RepositoryPath, Scope},
-};
+use std::collections::BTreeSet;
+
+use sallyport_workflows::failure::kind;
 
 use crate::{
     failure::{StepError, scrub},
     git::GitError,
     mirror::{Mirror, MirrorError},
+    scope::Scope,
     workspace::diff::{changes, diff_text, readable},
 };
 
@@ -74,41 +74,35 @@ pub async fn changed(
     }
     let git = mirror.git();
     let changes = changes(git, from, to).await?;
-    let affected: Vec<&RepositoryPath> = scope
-        .paths()
+    let named = scope.files().map(|(path, _)| path.as_str().as_bytes());
+    let fits = |path: &&[u8]| !scope.changes(path).is_empty();
+    let affected: BTreeSet<&[u8]> = named
         .filter(|path| changes.iter().any(|change| affects(&change.path, path)))
+        .chain(changes.iter().map(|change| &*change.path).filter(fits))
         .collect();
     let Some(first) = affected.first() else {
         return Ok(None);
     };
-    let mut paths: Vec<&[u8]> = affected
-        .iter()
-        .map(|path| path.as_str().as_bytes())
-        .collect();
+    let mut paths: Vec<&[u8]> = affected.iter().copied().collect();
     // What now stands where a folder of theirs was, or the other way round.
     paths.extend(
         changes
             .iter()
             .map(|change| change.path.as_slice())
-            .filter(|changed| {
-                affected
-                    .iter()
-                    .any(|path| is_below(path.as_str().as_bytes(), changed))
-            }),
+            .filter(|changed| affected.iter().any(|path| is_below(path, changed))),
     );
     paths.sort_unstable();
     paths.dedup();
     Ok(Some(ChangedFiles {
         files: u32::try_from(affected.len()).unwrap_or(u32::MAX),
-        first: readable(first.as_str().as_bytes()),
+        first: readable(first),
         diff: diff_text(git, from, to, &paths).await?,
     }))
 }
 
 /// Whether a change at `changed` makes `path` another file: it is that file, or is in a folder in its place, or stands in
 /// the place of a folder that it is in.
-fn affects(changed: &[u8], path: &RepositoryPath) -> bool {
-    let path = path.as_str().as_bytes();
+fn affects(changed: &[u8], path: &[u8]) -> bool {
     changed == path || is_below(changed, path) || is_below(path, changed)
 }
 

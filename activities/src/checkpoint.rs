@@ -11,12 +11,13 @@ use sallyport_ledger::{
     checkpoints::{self, Checkpoint},
     hosts::{self, Claim},
 };
-use sallyport_workflows::{failure::kind, scope::Scope, ticket::TicketKey};
+use sallyport_workflows::{failure::kind, ticket::TicketKey};
 
 use crate::{
     context::Context,
     failure::StepError,
     mirror::{Mirror, MirrorError},
+    scope::Scope,
     workspace::{
         Workspace, WorkspaceError, checkout,
         snapshot::{self, Snapshot, Source},

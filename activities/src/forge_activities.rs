@@ -26,9 +26,10 @@ use crate::{
     forge::{Change, Forge, Proposal},
     heartbeat::beating,
     planning::render::spec_markdown,
+    scope::granted,
     text::{self, PullRequestFacts},
     walls::{Wall, stands},
-    workspace::{approved, diff, granted},
+    workspace::{approved, diff},
 };
 
 /// Implements the activities towards the forge.
@@ -61,14 +62,13 @@ impl ForgeSteps {
             );
             return Err(StepError::fatal(kind::OUT_OF_SCOPE, message));
         }
-        let granted = granted::load(objects, &approved.spec, &input.grants).await?;
+        let granted = granted::load(objects, &approved, &input.grants).await?;
         let outside = diff::out_of_scope(git, base, commit, &granted.scope).await?;
         if let Some(first) = outside.first().filter(|_| stands(Wall::Push)) {
             let message = format!(
-                "{commit} differs from its base in {} that neither the SPEC lists nor anybody granted, such as {}; \
-                 nothing was pushed",
+                "{commit} differs from its base in {} outside the scope, such as {}; nothing was pushed",
                 count(outside.len() as u64, "file"),
-                shorten(first, 200)
+                shorten(&first.to_string(), 300)
             );
             return Err(StepError::fatal(kind::OUT_OF_SCOPE, message));
         }
@@ -102,14 +102,14 @@ impl ForgeSteps {
         if spec_markdown(&input.ticket.ticket_id, &spec) != approved_text {
             return Err(changed(&"its data does not render to its text"));
         }
-        let granted = granted::load(objects, &spec, &input.grants).await?;
+        let granted = granted::requests(objects, &input.grants).await?;
         let facts = PullRequestFacts {
             ticket: &input.ticket,
             summary: &input.summary,
             spec: &spec,
             reference: &input.spec,
             approved_by: &input.spec_approved_by,
-            grants: &granted.requests,
+            grants: &granted,
             head_commit: &input.head_commit,
             agent_summary: &input.agent_summary,
             qa: &input.qa,

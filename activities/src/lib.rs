@@ -10,7 +10,7 @@
 //! | one run of the agent, from prompt to commit | [`execution`] |
 //! | whether this host may work, and with what it begins | [`lease`], [`checkpoint`] |
 //! | the sealed room | [`sandbox`], and Pi in it: [`agent`], and its way to the model: [`gateway`] |
-//! | what the agent may ask people for | [`scope_request`] |
+//! | what the agent may change, and what it may ask people for | [`scope`] |
 //! | quality gates | [`qa`]; secrets and large files that must not be pushed: [`leaks`] |
 //! | a forge, a ticket system | [`forge`], [`tickets`]: a trait each, and a file for each vendor |
 //! | events whose webhook never came | [`reconciliation`] |
@@ -45,7 +45,7 @@ pub mod policy_section;
 pub mod qa;
 pub mod reconciliation;
 pub mod sandbox;
-pub mod scope_request;
+pub mod scope;
 pub mod text;
 pub mod ticket_activities;
 pub mod tickets;

@@ -36,6 +36,7 @@ use crate::{
     policy_file::{self, Policy},
     policy_section,
     qa::detect,
+    scope::Scope,
     tickets,
     workspace::approved::{self, revision_of},
 };
@@ -112,7 +113,7 @@ impl PlanningSteps {
         let mirror = self.context.mirrors.fetch(&input.repository_url).await?;
         let head = mirror.head(&input.base_branch).await?;
         let from = &input.spec.base_commit;
-        let scope = approved.spec.scope();
+        let scope = Scope::listed(&approved.spec);
         let Some(changed) = base_check::changed(&mirror, from, &head, &scope).await? else {
             return Ok(BaseCheck::Unchanged);
         };
@@ -203,7 +204,7 @@ impl PlanningSteps {
             text: self.context.store(ticket, text).await?,
             document: self.context.store(ticket, document).await?,
             base_commit: pinned.base_commit.clone(),
-            files: u32::try_from(spec.files.len()).unwrap_or(u32::MAX),
+            files: spec.file_count(),
             confidence_percent: percent(spec.confidence),
         })
     }

@@ -19,7 +19,7 @@ fn answer(title: &str, path: &str) -> Value {
     json!({
         "title": title, "problem": "p", "solution": "s",
         "files": [{"path": path, "change": "modify", "reason": "r"}],
-        "plan": ["1"], "testing": ["t"], "risks": [], "confidence": 0.8,
+        "plan": ["1"], "testing": ["t"], "patterns": [], "risks": [], "confidence": 0.8,
         "criteria": [{"text": "c", "check": "Unit tests"}],
     })
 }

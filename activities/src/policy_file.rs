@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use sallyport_workflows::{
     policy::InstallationPolicy,
+    scope::{MAXIMUM_PATTERNS, ScopePattern, ScopeRules},
     spec::{REVIEW, SpecGate, SpecGates},
     text::shorten,
 };
@@ -38,6 +39,9 @@ pub struct RepositoryPolicy {
     /// Whether the gates were detected from the repository's other files.
     #[serde(default)]
     pub detected: bool,
+    /// What it says of the scope of every SPEC.
+    #[serde(default, skip_serializing_if = "ScopeRules::is_empty")]
+    pub scope: ScopeRules,
 }
 
 impl RepositoryPolicy {
@@ -123,9 +127,24 @@ fn in_brackets(seen: &[String]) -> String {
 struct File {
     #[serde(default)]
     gates: Vec<GateEntry>,
+    #[serde(default)]
+    scope: ScopeEntry,
     /// Read by [`crate::policy_section`].
     #[serde(default, rename = "policy")]
     _policy: IgnoredAny,
+}
+
+/// A pattern with its place in the file.
+type Entry = Spanned<String>;
+
+/// As [`ScopeRules`], whose patterns would not say where they stand.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ScopeEntry {
+    create: Vec<Entry>,
+    modify: Vec<Entry>,
+    delete: Vec<Entry>,
+    never: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
@@ -177,10 +196,35 @@ pub fn parse(content: Option<&[u8]>) -> Result<RepositoryPolicy, PolicyProblem> 
         }
         gates.push(gate);
     }
+    let rules = |entries: Vec<Entry>| patterns(text, entries);
     Ok(RepositoryPolicy {
         gates,
         detected: false,
+        scope: ScopeRules {
+            create: rules(file.scope.create)?,
+            modify: rules(file.scope.modify)?,
+            delete: rules(file.scope.delete)?,
+            never: rules(file.scope.never)?,
+        },
     })
+}
+
+fn patterns(text: &str, entries: Vec<Entry>) -> Result<Vec<ScopePattern>, PolicyProblem> {
+    let mut patterns = Vec::new();
+    for entry in entries {
+        let at = entry.span().start;
+        if patterns.len() == MAXIMUM_PATTERNS {
+            let problem = format!("there are more than {MAXIMUM_PATTERNS} patterns in this list");
+            return Err(wrong(text, at, &problem));
+        }
+        let pattern = ScopePattern::try_from(entry.into_inner())
+            .map_err(|problem| wrong(text, at, &problem.to_string()))?;
+        if patterns.contains(&pattern) {
+            return Err(wrong(text, at, "this pattern is there twice"));
+        }
+        patterns.push(pattern);
+    }
+    Ok(patterns)
 }
 
 fn checked(text: &str, entry: GateEntry) -> Result<QualityGate, PolicyProblem> {
@@ -268,6 +312,22 @@ mod tests {
     }
 
     #[test]
+    fn rules_on_scope_are_lists_of_patterns() {
+        let text = "[scope]\ncreate = ['test/**']\nmodify = ['Cargo.lock']\nnever = ['deploy', '.github']\n";
+        let rules = parse(Some(text.as_bytes())).unwrap().scope;
+        let texts = |patterns: &[ScopePattern]| {
+            patterns.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(&rules.create), ["test/**"]);
+        assert_eq!(texts(&rules.modify), ["Cargo.lock"]);
+        assert!(rules.delete.is_empty());
+        assert_eq!(texts(&rules.never), ["deploy", ".github"]);
+        let many: Vec<String> = (0..21).map(|number| format!("'f{number}'")).collect();
+        let many = format!("[scope]\ncreate = [{}]\n", many.join(","));
+        assert!(problem(&many).contains("more than 20"));
+    }
+
+    #[test]
     fn a_file_without_gates_leaves_them_to_be_detected() {
         for content in [None, Some(&b""[..])] {
             let policy = parse(content).unwrap();
@@ -319,6 +379,14 @@ mod tests {
                 "a person who looks",
             ),
             (format!("{gate}{gate}"), 5, "same `name`"),
+            ("[scope]\nnevr = []\n".to_owned(), 2, "nevr"),
+            (
+                "[scope]\nnever = [\n  'a',\n  'x/**.js']\n".to_owned(),
+                4,
+                "whole folders",
+            ),
+            ("[scope]\ncreate = ['**']\n".to_owned(), 2, "every file"),
+            ("[scope]\nmodify = ['a', 'a']\n".to_owned(), 2, "twice"),
         ] {
             let problem = problem(&text);
             assert!(

@@ -32,7 +32,7 @@ use crate::{
     planning::render::spec_markdown,
     policy_file::{Policy, QualityGate, RepositoryPolicy},
     tools::Tools,
-    workspace::approved::revision_of,
+    workspace::approved::{ApprovedSpec, revision_of},
 };
 
 /// A secret of the installation.
@@ -121,23 +121,9 @@ impl House {
 
     /// Stores `spec` and a policy with one gate as approved against `base_commit`.
     pub(crate) async fn approve(&self, spec: &Spec, base_commit: &str) -> (SpecRef, ObjectRef) {
-        let gate = QualityGate {
-            name: "Unit tests".into(),
-            command: "echo looked; test -e src/a.js".into(),
-            required: true,
-            allow_red_base: false,
-            timeout_seconds: 60,
-        };
-        let policy = Policy {
-            effective: InstallationPolicy::default(),
-            repository: RepositoryPolicy {
-                gates: vec![gate],
-                detected: false,
-            },
-        };
         let objects = &self.context.objects;
         let policy = objects
-            .put(serde_json::to_vec(&policy).unwrap())
+            .put(serde_json::to_vec(&policy()).unwrap())
             .await
             .unwrap();
         let text = spec_markdown(&self.ticket.ticket_id, spec);
@@ -183,6 +169,34 @@ pub(crate) fn spec_for(paths: &[&str]) -> Spec {
         },
     }))
     .unwrap()
+}
+
+/// A policy with one gate.
+fn policy() -> Policy {
+    let gate = QualityGate {
+        name: "Unit tests".into(),
+        command: "echo looked; test -e src/a.js".into(),
+        required: true,
+        allow_red_base: false,
+        timeout_seconds: 60,
+    };
+    Policy {
+        effective: InstallationPolicy::default(),
+        repository: RepositoryPolicy {
+            gates: vec![gate],
+            detected: false,
+            scope: Default::default(),
+        },
+    }
+}
+
+/// `spec` as approved with a policy of one gate.
+pub(crate) fn approved(spec: Spec) -> ApprovedSpec {
+    ApprovedSpec {
+        text: spec_markdown("FL-1", &spec),
+        policy: policy(),
+        spec,
+    }
 }
 
 /// Records a ticket's first transition, which gives it its row in the ledger.

@@ -10,13 +10,13 @@ use sallyport_workflows::{
     gate::BaseChange,
     pull_request::PullRequest,
     scope::ScopeRequest,
-    spec::{FileChange, Spec, SpecRef},
+    spec::{Spec, SpecRef},
     text::shorten,
     ticket::{TicketKey, TicketSummary},
 };
 use serde_json::json;
 
-use crate::planning::render::{code, criteria, one_line, quoted};
+use crate::planning::render::{code, criteria, one_line, planned_files, quoted};
 
 /// The comment on the ticket that tells of `event`.
 pub fn ticket_comment(key: &StepKey, event: &TicketEvent) -> String {
@@ -168,19 +168,7 @@ pub fn pull_request_body(facts: &PullRequestFacts<'_>) -> String {
     );
     let _ = write!(text, "\n## Solution\n\n{}", quoted(&spec.solution));
     text.push_str("\n## Planned files\n\n");
-    for file in &spec.files {
-        let change = match file.change {
-            FileChange::Create => "create",
-            FileChange::Modify => "modify",
-            FileChange::Delete => "delete",
-        };
-        let _ = writeln!(
-            text,
-            "- {} ({change}): {}",
-            code(file.path.as_str()),
-            one_line(&file.reason)
-        );
-    }
+    text.push_str(&planned_files(spec));
     text.push_str(&granted_files(facts.grants));
     let summary = match facts.agent_summary.trim() {
         "" => "> (The agent said nothing about it.)\n".to_owned(),

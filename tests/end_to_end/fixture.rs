@@ -203,6 +203,7 @@ fn small_plan(project: &str) -> Value {
         "plan": ["Add a sentence."],
         "testing": ["None: no code changes."],
         "criteria": [{"text": "The README says what the library is for.", "check": "review"}],
+        "patterns": [],
         "risks": [],
         "confidence": 0.9,
     })

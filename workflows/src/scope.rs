@@ -1,9 +1,13 @@
-//! Which files a SPEC lets the agent change.
+//! How files are named that an agent may change: each by its path, or several by a pattern.
 
-use std::{collections::BTreeSet, fmt};
+mod pattern;
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use pattern::{BadPattern, MAXIMUM_PATTERNS, ScopePattern, ScopeRules};
 
 /// The most files that one SPEC may list.
 pub const MAXIMUM_FILES: usize = 100;
@@ -46,41 +50,48 @@ impl TryFrom<String> for RepositoryPath {
     type Error = BadPath;
 
     fn try_from(path: String) -> Result<Self, BadPath> {
-        let problem = if path.is_empty() {
-            "it is empty"
-        } else if path.len() > MAXIMUM_PATH_BYTES {
-            "it is longer than 512 bytes"
-        } else if path.starts_with('/') {
-            "it must be relative"
-        } else if path.chars().any(char::is_control) {
-            "it has a control character"
-        } else if path
-            .chars()
-            .any(|letter| is_hidden(letter) || (letter.is_whitespace() && letter != ' '))
-        {
-            "it has a character that cannot be seen"
-        } else if path.contains("  ") || path.split('/').any(|part| part.trim() != part) {
-            "it has a space that cannot be seen"
-        } else if path.contains('\\') {
-            "it has a backslash; parts are separated by `/`"
-        } else if path
-            .split('/')
-            .any(|part| part.is_empty() || part == "." || part == "..")
-        {
-            "no part may be empty, `.` or `..`"
-        } else if path
-            .split('/')
-            .any(|part| part.eq_ignore_ascii_case(".git"))
-        {
-            "git's own files are off limits"
-        } else {
-            return Ok(Self(path));
-        };
-        Err(BadPath {
-            path: path.chars().take(80).collect(),
-            problem,
-        })
+        match problem(&path) {
+            None => Ok(Self(path)),
+            Some(problem) => Err(BadPath {
+                path: path.chars().take(80).collect(),
+                problem,
+            }),
+        }
     }
+}
+
+/// Why `path` names nothing inside a repository, or nothing.
+fn problem(path: &str) -> Option<&'static str> {
+    Some(if path.is_empty() {
+        "it is empty"
+    } else if path.len() > MAXIMUM_PATH_BYTES {
+        "it is longer than 512 bytes"
+    } else if path.starts_with('/') {
+        "it must be relative"
+    } else if path.chars().any(char::is_control) {
+        "it has a control character"
+    } else if path
+        .chars()
+        .any(|letter| is_hidden(letter) || (letter.is_whitespace() && letter != ' '))
+    {
+        "it has a character that cannot be seen"
+    } else if path.contains("  ") || path.split('/').any(|part| part.trim() != part) {
+        "it has a space that cannot be seen"
+    } else if path.contains('\\') {
+        "it has a backslash; parts are separated by `/`"
+    } else if path
+        .split('/')
+        .any(|part| part.is_empty() || part == "." || part == "..")
+    {
+        "no part may be empty, `.` or `..`"
+    } else if path
+        .split('/')
+        .any(|part| part.eq_ignore_ascii_case(".git"))
+    {
+        "git's own files are off limits"
+    } else {
+        return None;
+    })
 }
 
 impl From<RepositoryPath> for String {
@@ -92,36 +103,6 @@ impl From<RepositoryPath> for String {
 impl fmt::Display for RepositoryPath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
-    }
-}
-
-/// The files that a SPEC allows to be created, changed or deleted: exactly these, nothing by pattern.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(transparent)]
-pub struct Scope(BTreeSet<RepositoryPath>);
-
-impl Scope {
-    /// Whether a change of `path`, as git names it, is allowed. A name that is not UTF-8 never is.
-    pub fn allows(&self, path: &[u8]) -> bool {
-        std::str::from_utf8(path)
-            .is_ok_and(|path| self.0.iter().any(|allowed| allowed.as_str() == path))
-    }
-
-    /// The paths, sorted.
-    pub fn paths(&self) -> impl Iterator<Item = &RepositoryPath> {
-        self.0.iter()
-    }
-}
-
-impl FromIterator<RepositoryPath> for Scope {
-    fn from_iter<I: IntoIterator<Item = RepositoryPath>>(paths: I) -> Self {
-        Self(paths.into_iter().collect())
-    }
-}
-
-impl Extend<RepositoryPath> for Scope {
-    fn extend<I: IntoIterator<Item = RepositoryPath>>(&mut self, paths: I) {
-        self.0.extend(paths);
     }
 }
 
@@ -183,22 +164,6 @@ mod tests {
             ".gitignore",
         ] {
             assert!(path(good).is_ok(), "{good:?}");
-        }
-    }
-
-    #[test]
-    fn only_the_listed_files_are_allowed() {
-        let scope: Scope = [path("src/a.js").unwrap()].into_iter().collect();
-        assert!(scope.allows(b"src/a.js"));
-        for other in [
-            &b"src/a.jsx"[..],
-            b"src",
-            b"src/a.js/b",
-            b"SRC/a.js",
-            b"src/\xff",
-            b"",
-        ] {
-            assert!(!scope.allows(other), "{other:?}");
         }
     }
 

@@ -5,11 +5,11 @@ use utoipa::ToSchema;
 
 use crate::{
     ObjectRef,
-    scope::{RepositoryPath, Scope},
+    scope::{RepositoryPath, ScopePattern, ScopeRules},
 };
 
 /// What happens to a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileChange {
     /// It does not exist yet.
@@ -20,6 +20,20 @@ pub enum FileChange {
     Delete,
 }
 
+impl FileChange {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Create, Self::Modify, Self::Delete];
+
+    /// How people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Modify => "modify",
+            Self::Delete => "delete",
+        }
+    }
+}
+
 /// A file that the SPEC names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpecFile {
@@ -28,6 +42,19 @@ pub struct SpecFile {
     /// What happens to it.
     pub change: FileChange,
     /// Why.
+    pub reason: String,
+}
+
+/// Files that the SPEC names by a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpecPattern {
+    /// Which files.
+    pub pattern: ScopePattern,
+    /// What happens to them.
+    pub change: FileChange,
+    /// How many files matched at the SPEC's base commit. Counted, not the planner's word.
+    pub matched: u32,
+    /// Why they cannot be named one by one.
     pub reason: String,
 }
 
@@ -112,8 +139,14 @@ pub struct Spec {
     pub problem: String,
     /// What will be done about it.
     pub solution: String,
-    /// The files to change: the scope.
+    /// The files to change.
     pub files: Vec<SpecFile>,
+    /// Files to change that cannot be named one by one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<SpecPattern>,
+    /// What the repository says of every SPEC's scope. Comes from the policy and never from the planner.
+    #[serde(default, skip_serializing_if = "ScopeRules::is_empty")]
+    pub scope_rules: ScopeRules,
     /// The steps, in order.
     pub plan: Vec<String>,
     /// Which tests show it.
@@ -129,9 +162,11 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// The files that may be changed.
-    pub fn scope(&self) -> Scope {
-        self.files.iter().map(|file| file.path.clone()).collect()
+    /// How many files it is about: those that it names, and those that its patterns matched when it was written.
+    pub fn file_count(&self) -> u32 {
+        let named = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
+        let matched = self.patterns.iter().map(|pattern| pattern.matched);
+        matched.fold(named, u32::saturating_add)
     }
 }
 
@@ -146,7 +181,7 @@ pub struct SpecRef {
     pub document: ObjectRef,
     /// The commit that it was planned against.
     pub base_commit: String,
-    /// How many files it names.
+    /// How many files it is about; see [`Spec::file_count`].
     pub files: u32,
     /// How sure the planner is, in per cent.
     pub confidence_percent: u8,

@@ -12,13 +12,14 @@ use sallyport_activities::{
     leaks::{LARGEST_FILE, LeakCheck},
     mirror::Mirrors,
     sandbox::keep_read_only,
+    scope::Scope,
     tools::Tools,
     workspace::{
         Workspace, checkout,
         snapshot::{self, Source},
     },
 };
-use sallyport_workflows::{scope::Scope, ticket::TicketKey};
+use sallyport_workflows::ticket::TicketKey;
 
 use super::{folder, series::Series};
 

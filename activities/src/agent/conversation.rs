@@ -6,7 +6,7 @@ use super::{
     follow::{Asked, Follower},
     rpc::{Events, prompt},
 };
-use crate::{gateway::RunGateway, sandbox::RoomProcess, scope_request::BadRequest};
+use crate::{gateway::RunGateway, sandbox::RoomProcess, scope::request::BadRequest};
 
 /// How often an agent is told that its request for more scope is none.
 const MOST_CORRECTIONS: u32 = 2;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sallyport_workflows::{
-    scope::{MAXIMUM_REQUESTED_FILES, Scope, ScopeRequest},
+    scope::{MAXIMUM_REQUESTED_FILES, ScopeRequest},
     usage::Usage,
 };
 use tokio::sync::{mpsc, watch};
@@ -13,7 +13,10 @@ use super::{
     log::{redact, shorten},
     rpc::{Event, PROMPT_ID, REQUEST_SCOPE, text},
 };
-use crate::scope_request::{self, BadRequest};
+use crate::scope::{
+    Scope,
+    request::{self, BadRequest},
+};
 
 /// The most lines that one run logs.
 const MOST_LINES: u64 = 5_000;
@@ -251,7 +254,7 @@ impl Follower {
         let details = event.result.as_ref().map(|result| &result.details);
         let parsed = match details {
             _ if self.scope_requests == 0 => Err(BadRequest::NoneLeft),
-            Some(details) => scope_request::parse(details, &self.scope),
+            Some(details) => request::parse(details, &self.scope),
             None => Err(BadRequest::Form),
         };
         self.asked = Some(match parsed {

@@ -23,3 +23,5 @@ mod tests;
 
 pub use log::{AgentLogLine, LONGEST_MESSAGE, LogLevel, redact};
 pub use run::{AgentError, AgentLimits, AgentProgress, AgentReport, AgentRunRequest, Stop, run_pi};
+#[cfg(test)]
+pub(crate) use setup::in_policy;

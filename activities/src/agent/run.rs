@@ -2,10 +2,7 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use sallyport_workflows::{
-    scope::{Scope, ScopeRequest},
-    usage::Usage,
-};
+use sallyport_workflows::{scope::ScopeRequest, usage::Usage};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{mpsc, watch},
@@ -26,6 +23,7 @@ use crate::{
         Capture, FileProblem, RoomExit, RoomProcess, Sandbox, SandboxError, give_to_room,
         keep_read_only, outgrown,
     },
+    scope::Scope,
 };
 
 /// How long Pi may take to end after it has settled.

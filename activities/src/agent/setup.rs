@@ -1,13 +1,14 @@
 //! What Pi is started with: its configuration, the policy for its extension, its command line, and its room.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File, Permissions},
     io::{self, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, fchown},
     path::Path,
 };
 
-use sallyport_workflows::scope::{MAXIMUM_REASON_BYTES, MAXIMUM_REQUESTED_FILES, Scope};
+use sallyport_workflows::scope::{MAXIMUM_REASON_BYTES, MAXIMUM_REQUESTED_FILES};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
@@ -15,6 +16,7 @@ use super::{rpc::REQUEST_SCOPE, run::AgentLimits};
 use crate::{
     gateway::{ModelConfig, RunGateway, SOCKET, Vendor},
     sandbox::{KIT, Layer, Limits, ROOM_UID, Room, Sandbox, WORKSPACE, runs_as_root},
+    scope::{self, Scope},
     tools::PI_CLI,
 };
 
@@ -171,7 +173,7 @@ pub(super) fn command_line(model: &ModelConfig, session: &str) -> Vec<String> {
 fn policy(scope: &Scope, limits: &AgentLimits) -> serde_json::Value {
     json!({
         "workspace": WORKSPACE,
-        "scope": scope.paths().map(|path| path.as_str()).collect::<Vec<_>>(),
+        "scope": in_policy(scope),
         "launcher": format!("{KIT}/{}", crate::sandbox::LAUNCHER),
         "bashSeconds": {"usual": limits.command.as_secs(), "most": limits.longest_command.as_secs()},
         "toolCalls": limits.tool_calls,
@@ -181,6 +183,26 @@ fn policy(scope: &Scope, limits: &AgentLimits) -> serde_json::Value {
             "reasonBytes": MAXIMUM_REASON_BYTES,
         },
         "forward": {"port": PORT, "socket": format!("{GATEWAY}/{SOCKET}")},
+    })
+}
+
+/// The scope as the extension reads it.
+pub(crate) fn in_policy(scope: &Scope) -> serde_json::Value {
+    let files: serde_json::Map<_, _> = scope
+        .files()
+        .map(|(path, changes)| (path.to_string(), json!(changes)))
+        .collect();
+    let patterns = scope.patterns().iter().map(|(change, matcher)| {
+        json!({"pattern": matcher.pattern(), "change": change, "regex": matcher.source()})
+    });
+    let never = scope
+        .never()
+        .iter()
+        .map(|matcher| json!({"pattern": matcher.pattern(), "regex": matcher.source()}));
+    json!({
+        "files": files,
+        "patterns": patterns.collect::<Vec<_>>(),
+        "never": never.collect::<Vec<_>>(),
     })
 }
 
@@ -222,6 +244,24 @@ fn settings() -> serde_json::Value {
 }
 
 fn system_prompt(scope: &Scope) -> String {
-    let files: String = scope.paths().map(|path| format!("- {path}\n")).collect();
-    format!("{SYSTEM_PROMPT}{files}")
+    let mut text = SYSTEM_PROMPT.to_owned();
+    // Writing to a string does not fail.
+    for (path, changes) in scope.files() {
+        let _ = writeln!(text, "- {path} ({})", scope::names(changes));
+    }
+    for (change, matcher) in scope.patterns() {
+        let _ = writeln!(
+            text,
+            "- files that fit {} ({})",
+            matcher.pattern(),
+            change.name()
+        );
+    }
+    if !scope.never().is_empty() {
+        text.push_str("\nWhat nobody can let you change, so do not ask for it:\n");
+    }
+    for matcher in scope.never() {
+        let _ = writeln!(text, "- {}", matcher.pattern());
+    }
+    text
 }

@@ -10,6 +10,7 @@ mod log_writer;
 mod outcome;
 mod prompt;
 mod record;
+mod refused;
 mod task;
 mod transcript;
 
@@ -37,13 +38,13 @@ use crate::{
     failure::StepError,
     gateway::{Exhausted, RunLimits, USED_UP},
     mirror::Mirror,
+    scope::granted::{self, Granted},
     walls::{Wall, stands},
     workspace::{
         Workspace,
         approved::{self, ApprovedSpec},
         checkout,
         diff::paths_at,
-        granted::{self, Granted},
     },
 };
 
@@ -127,7 +128,7 @@ async fn advance(
     let objects = &context.objects;
     let ticket = &input.key.ticket;
     let approved = approved::load(objects, &ticket.ticket_id, &input.spec, &input.policy).await?;
-    let granted = granted::load(objects, &approved.spec, &input.grants).await?;
+    let granted = granted::load(objects, &approved, &input.grants).await?;
     let (base, parent) = (&input.spec.base_commit, &input.parent_commit);
     let mirror =
         checkpoint::mirror_with(context, ticket, &input.repository_url, base, parent).await?;
@@ -367,7 +368,7 @@ impl Run<'_> {
         }
         let git = self.mirror.git();
         let mut paths = paths_at(git, &self.input.spec.base_commit).await?;
-        paths.retain(|path| !self.granted.scope.allows(path));
+        paths.retain(|path| !self.granted.scope.may_touch(path));
         Ok(paths)
     }
 }

@@ -5,7 +5,7 @@ use sallyport_workflows::{
     ticket::TicketKey,
 };
 
-use super::Run;
+use super::{Run, refused};
 use crate::{
     context::Context,
     failure::StepError,
@@ -67,16 +67,17 @@ pub(super) async fn judged(run: &Run<'_>) -> Result<AgentResult, StepError> {
     };
     Ok(match diff::collect(mirror, workspace, &plan).await? {
         Collected::NoChanges => AgentResult::NoChanges,
-        Collected::OutOfScope { paths } => {
-            let mut list = paths.join("\n");
-            list.push('\n');
+        Collected::OutOfScope { refused } => {
             // A name can hold a secret, too.
+            let list = refused::write(&refused);
             let list = context.leaks.hide(list.into_bytes()).await;
-            let first = String::from_utf8_lossy(&list);
-            let first = first.lines().next().unwrap_or_default();
+            let first = refused::read(&String::from_utf8_lossy(&list));
+            let first = first
+                .first()
+                .map(|refused| shorten(&refused.path, MAXIMUM_LINE));
             AgentResult::OutOfScope {
-                count: u32::try_from(paths.len()).unwrap_or(u32::MAX),
-                first: shorten(first, MAXIMUM_LINE),
+                count: u32::try_from(refused.len()).unwrap_or(u32::MAX),
+                first: first.unwrap_or_default(),
                 paths: context.store(&input.key.ticket, list).await?,
             }
         }

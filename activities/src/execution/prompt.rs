@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use sallyport_workflows::{revision::sha256_hex, scope::ScopeRequest};
 
+use super::refused::RefusedPath;
+
 /// The most that is passed on of a QA report, in bytes from its beginning: there stands the table of the gates.
 const MAXIMUM_FEEDBACK: usize = 48 << 10;
 
@@ -14,8 +16,8 @@ pub(super) enum Task {
     Implement,
     /// Undo changes outside the scope.
     MendScope {
-        /// The paths, one a line.
-        paths: String,
+        /// Which.
+        refused: Vec<RefusedPath>,
         /// What was there before, where it can be shown.
         originals: Vec<(String, String)>,
     },
@@ -50,14 +52,18 @@ pub(super) fn text(ticket_id: &str, spec: &str, task: &Task, resumed: bool) -> S
                 "Carry out the approved SPEC of ticket {ticket_id}, which stands below."
             );
         }
-        Task::MendScope { paths, originals } => {
+        Task::MendScope { refused, originals } => {
+            let lines: String = refused
+                .iter()
+                .map(|RefusedPath { path, why }| format!("{path}: {why}\n"))
+                .collect();
             let _ = write!(
                 text,
-                "Your changes for ticket {ticket_id} were refused: these files are out of scope, since the SPEC does not \
-                 list them.\n\n{}\nUndo every change of them: remove what was added, and put back what was there before. \
-                 Keep your changes of the files in scope, and see to it that they work without the others. If one is \
-                 indispensable, ask for it with `request_scope`.\n",
-                block("paths", paths)
+                "Your changes for ticket {ticket_id} were refused: some are out of scope. Which, and why:\n\n{}\nUndo \
+                 each of these changes: remove what was added, and put back what was there before. Keep your changes of \
+                 the files in scope, and see to it that they work without the others. If one is indispensable, ask for it \
+                 with `request_scope`.\n",
+                block("changes", &lines)
             );
             for (path, content) in originals {
                 let _ = write!(
@@ -159,7 +165,15 @@ mod tests {
                 "FL-1",
                 spec,
                 &Task::MendScope {
-                    paths: "src/b.js\nnew\n".into(),
+                    refused: [
+                        ("src/b.js", "the SPEC does not list it"),
+                        ("new", "it is a link"),
+                    ]
+                    .map(|(path, why)| RefusedPath {
+                        path: path.into(),
+                        why: why.into(),
+                    })
+                    .into(),
                     originals,
                 },
                 false,

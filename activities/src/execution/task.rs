@@ -5,8 +5,9 @@ use sallyport_workflows::{ObjectRef, activities::AgentTask};
 use super::{
     Run,
     prompt::{self, Task},
+    refused::{self, RefusedPath},
 };
-use crate::{failure::StepError, workspace::granted};
+use crate::{failure::StepError, scope::granted};
 
 /// The largest original that is shown to an agent that has to put it back.
 const MAXIMUM_ORIGINAL: u64 = 16 << 10;
@@ -21,9 +22,9 @@ impl Run<'_> {
         let task = match &self.input.task {
             AgentTask::Implement => Task::Implement,
             AgentTask::MendScope { paths } => {
-                let paths = self.still_outside(&read(paths).await?);
-                let originals = self.originals(&paths).await?;
-                Task::MendScope { paths, originals }
+                let refused = self.still_refused(refused::read(&read(paths).await?));
+                let originals = self.originals(&refused).await?;
+                Task::MendScope { refused, originals }
             }
             AgentTask::Repair { report } => Task::Repair(read(report).await?),
             AgentTask::ChangesRequested { comments } => {
@@ -34,7 +35,7 @@ impl Run<'_> {
                 granted,
                 comments,
             } => Task::ScopeAnswered {
-                request: granted::request(objects, request).await?,
+                request: granted::stored(objects, request).await?,
                 // What counts is what widens the scope.
                 granted: *granted && self.input.grants.contains(request),
                 comments: match comments {
@@ -47,24 +48,26 @@ impl Run<'_> {
         Ok(prompt::text(ticket_id, &self.approved.text, &task, resumed))
     }
 
-    /// Those of `paths`, one a line, that may not be changed: some may have been granted since.
-    fn still_outside(&self, paths: &str) -> String {
-        let outside = |path: &&str| !self.granted.scope.allows(path.as_bytes());
-        let paths = paths.lines().filter(outside);
-        paths.map(|path| format!("{path}\n")).collect()
+    /// Those of `refused` that still are: some may have been granted since.
+    fn still_refused(&self, refused: Vec<RefusedPath>) -> Vec<RefusedPath> {
+        let is_open = |path: &str| self.granted.scope.is_open(path.as_bytes());
+        refused
+            .into_iter()
+            .filter(|refused| !is_open(&refused.path))
+            .collect()
     }
 
-    /// What the base commit has at those of `paths`, one a line, that it has: the agent can't look it up, since there is no
-    /// git in its room.
-    async fn originals(&self, paths: &str) -> Result<Vec<(String, String)>, StepError> {
+    /// What the base commit has at those of the paths that it has: the agent can't look it up, since there is no git in its
+    /// room.
+    async fn originals(&self, refused: &[RefusedPath]) -> Result<Vec<(String, String)>, StepError> {
         let mut originals = Vec::new();
-        for path in paths.lines().take(20) {
+        for RefusedPath { path, .. } in refused.iter().take(20) {
             let base = &self.input.spec.base_commit;
             let Ok(Some(content)) = self.mirror.read(base, path, MAXIMUM_ORIGINAL).await else {
                 continue;
             };
             if let Ok(content) = String::from_utf8(content) {
-                originals.push((path.to_owned(), content));
+                originals.push((path.clone(), content));
             }
         }
         Ok(originals)

@@ -191,9 +191,9 @@ async fn a_run_ends_in_a_commit_and_is_not_made_twice() {
 async fn what_is_out_of_scope_is_told_to_the_agent_which_mends_it() {
     // As root, a room cannot change what is there already, so it need not be put back.
     let (outside, mend): (&str, &[&str]) = match runs_as_root() {
-        true => ("extra\n", &["out of scope"]),
+        true => ("extra\tthe SPEC does not list it\n", &["out of scope"]),
         false => (
-            "extra\nsrc/b.js\n",
+            "extra\tthe SPEC does not list it\nsrc/b.js\tthe SPEC does not list it\n",
             &[
                 "out of scope",
                 "`src/b.js` was exactly this",

@@ -1,20 +1,18 @@
 //! What counts as a planner's answer: its JSON schema, and all that a schema cannot say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use sallyport_workflows::{
-    scope::{MAXIMUM_FILES, RepositoryPath},
-    spec::{Check, Criterion, FileChange, REVIEW, Spec, SpecFile},
-};
+use sallyport_workflows::spec::{Check, Criterion, REVIEW, Spec};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::files::{DraftFile, DraftPattern, check_files, check_patterns, check_scope};
 use crate::policy_file::{QualityGate, RepositoryPolicy};
 
 /// The longest text field, in bytes.
 const MAXIMUM_TEXT: usize = 8 << 10;
 /// The longest entry of a list, in bytes.
-const MAXIMUM_ENTRY: usize = 1 << 10;
+pub(super) const MAXIMUM_ENTRY: usize = 1 << 10;
 /// The most entries of a list.
 const MAXIMUM_ENTRIES: usize = 50;
 
@@ -26,19 +24,13 @@ struct Draft {
     problem: String,
     solution: String,
     files: Vec<DraftFile>,
+    #[serde(default)]
+    patterns: Vec<DraftPattern>,
     plan: Vec<String>,
     testing: Vec<String>,
     criteria: Vec<DraftCriterion>,
     risks: Vec<String>,
     confidence: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DraftFile {
-    path: String,
-    change: FileChange,
-    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -62,14 +54,14 @@ pub fn schema(gates: &[QualityGate]) -> Value {
     json!({
         "type": "object",
         "additionalProperties": false,
-        "required": ["title", "problem", "solution", "files", "plan", "testing", "criteria", "risks", "confidence"],
+        "required": ["title", "problem", "solution", "files", "patterns", "plan", "testing", "criteria", "risks", "confidence"],
         "properties": {
             "title": text("What is done, in one line"),
             "problem": text("What is wrong or missing, and where in the code"),
             "solution": text("What will be done about it, and why so"),
             "files": {
                 "type": "array",
-                "description": "Every file that will be created, changed or deleted, tests included; no others may be",
+                "description": "Every file that will be created, changed or deleted, tests included; no others may be, but for `patterns`",
                 "items": {
                     "type": "object",
                     "additionalProperties": false,
@@ -78,6 +70,20 @@ pub fn schema(gates: &[QualityGate]) -> Value {
                         "path": text("Relative to the top of the repository"),
                         "change": {"type": "string", "enum": ["create", "modify", "delete"]},
                         "reason": text("Why, in one line"),
+                    },
+                },
+            },
+            "patterns": {
+                "type": "array",
+                "description": "Only for files that cannot be named one by one, such as generated ones; empty otherwise",
+                "items": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "required": ["pattern", "change", "reason"],
+                    "properties": {
+                        "pattern": text("Relative to the top of the repository; `*` within a name, `**` for folders"),
+                        "change": {"type": "string", "enum": ["create", "modify", "delete"]},
+                        "reason": text("Why they cannot be named, in one line"),
                     },
                 },
             },
@@ -146,8 +152,10 @@ pub fn parse(
     if !(0.0..=1.0).contains(&draft.confidence) {
         return Err("`confidence` must be from 0 to 1".to_owned());
     }
-    Ok(Spec {
+    let spec = Spec {
         files: check_files(draft.files, existing)?,
+        patterns: check_patterns(draft.patterns, existing)?,
+        scope_rules: policy.scope.clone(),
         title: draft.title,
         problem: draft.problem,
         solution: draft.solution,
@@ -157,7 +165,9 @@ pub fn parse(
         gates: policy.as_in_spec(),
         risks: draft.risks,
         confidence: draft.confidence,
-    })
+    };
+    check_scope(&spec)?;
+    Ok(spec)
 }
 
 /// Some models put a fence around JSON although the schema leaves no room for one.
@@ -170,7 +180,7 @@ fn strip_fence(answer: &str) -> &str {
     inner.unwrap_or(answer)
 }
 
-fn check_text(name: &str, text: &str, limit: usize) -> Result<(), String> {
+pub(super) fn check_text(name: &str, text: &str, limit: usize) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err(format!("`{name}` has an empty text"));
     }
@@ -215,47 +225,6 @@ fn check_criteria(
     Ok(criteria)
 }
 
-fn check_files(
-    drafts: Vec<DraftFile>,
-    existing: &BTreeSet<String>,
-) -> Result<Vec<SpecFile>, String> {
-    if drafts.is_empty() {
-        return Err("`files` is empty: a SPEC names the files that it changes".to_owned());
-    }
-    if drafts.len() > MAXIMUM_FILES {
-        let count = drafts.len();
-        return Err(format!(
-            "`files` has {count} entries; at most {MAXIMUM_FILES} are allowed"
-        ));
-    }
-    let mut files: BTreeMap<RepositoryPath, SpecFile> = BTreeMap::new();
-    for draft in drafts {
-        check_text("files.reason", &draft.reason, MAXIMUM_ENTRY)?;
-        let path = RepositoryPath::try_from(draft.path).map_err(|problem| problem.to_string())?;
-        let exists = existing.contains(path.as_str());
-        match draft.change {
-            FileChange::Create if exists => {
-                return Err(format!("`{path}` is to be created, but it exists already"));
-            }
-            FileChange::Modify | FileChange::Delete if !exists => {
-                return Err(format!(
-                    "`{path}` is to be changed or deleted, but there is no such file"
-                ));
-            }
-            _ => {}
-        }
-        let file = SpecFile {
-            path: path.clone(),
-            change: draft.change,
-            reason: draft.reason,
-        };
-        if files.insert(path.clone(), file).is_some() {
-            return Err(format!("`{path}` is listed twice"));
-        }
-    }
-    Ok(files.into_values().collect())
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -268,7 +237,7 @@ pub(crate) mod tests {
                 {"path": "src/parse.js", "change": "modify", "reason": "r"},
                 {"path": "test/new.js", "change": "create", "reason": "r"},
             ],
-            "plan": ["1"], "testing": ["t"], "risks": [], "confidence": 0.9,
+            "plan": ["1"], "testing": ["t"], "patterns": [], "risks": [], "confidence": 0.9,
             "criteria": [{"text": "c", "check": "Unit tests"}, {"text": "d", "check": "review"}],
         })
     }
@@ -278,19 +247,32 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn policy() -> RepositoryPolicy {
-        let gate = "[[gates]]\nname = 'Unit tests'\ncommand = 'node --test'\n";
+        let gate = "[scope]\nnever = ['deploy/**']\n\n[[gates]]\nname = 'Unit tests'\ncommand = 'node --test'\n";
         policy_file::parse(Some(gate.as_bytes())).unwrap()
     }
 
     #[test]
     fn a_good_answer_is_taken_also_in_a_fence() {
         let spec = parse(&good().to_string(), &existing(), &policy()).unwrap();
-        assert_eq!(spec.scope().paths().count(), 2);
+        assert_eq!(spec.files.len(), 2);
         assert_eq!(spec.criteria[0].check, Check::Gate("Unit tests".into()));
         assert_eq!(spec.criteria[1].check, Check::Review);
         assert_eq!(spec.gates, policy().as_in_spec());
+        assert_eq!(spec.scope_rules, policy().scope);
         let fenced = format!("```json\n{}\n```", good());
         assert_eq!(parse(&fenced, &existing(), &policy()).unwrap(), spec);
+    }
+
+    #[test]
+    fn a_pattern_says_how_many_files_it_fits_and_may_stand_alone() {
+        let mut answer = good();
+        answer["files"] = json!([]);
+        answer["patterns"] = json!([{"pattern": "src/*.js", "change": "modify", "reason": "r", }]);
+        let spec = parse(&answer.to_string(), &existing(), &policy()).unwrap();
+        assert_eq!((spec.patterns[0].matched, spec.file_count()), (1, 1));
+        let many: BTreeSet<String> = (0..101).map(|number| format!("src/{number}.js")).collect();
+        let problem = parse(&answer.to_string(), &many, &policy()).unwrap_err();
+        assert!(problem.contains("fits 101 files"), "{problem}");
     }
 
     #[test]
@@ -307,6 +289,7 @@ pub(crate) mod tests {
             .collect();
         let file =
             |path: &str, change: &str| json!([{"path": path, "change": change, "reason": "r"}]);
+        let pattern = |pattern: &str, change: &str| json!([{"pattern": pattern, "change": change, "reason": "r"}]);
         let criterion = |text: &str, check: &str| json!([{"text": text, "check": check}]);
         for (key, value, words) in [
             ("title", json!(" "), "title"),
@@ -343,6 +326,30 @@ pub(crate) mod tests {
             ("files", file("none.js", "delete"), "no such file"),
             ("files", file("README.md", "create"), "exists already"),
             ("files", file("x", "rename"), "rename"),
+            (
+                "files",
+                file("readme.md", "create"),
+                "differs from `README.md`",
+            ),
+            ("files", file("Src/new.js", "create"), "differs from `src`"),
+            (
+                "files",
+                file("deploy/x", "create"),
+                "keeps it from every agent, by `deploy/**`",
+            ),
+            ("patterns", pattern("src/*.ts", "modify"), "fits none"),
+            ("patterns", pattern("**", "create"), "every file"),
+            ("patterns", pattern("src/*.{js,ts}", "modify"), "no meaning"),
+            (
+                "patterns",
+                json!([pattern("a/*", "create")[0], pattern("a/*", "create")[0]]),
+                "twice",
+            ),
+            (
+                "patterns",
+                json!(vec![pattern("a/*", "create")[0].clone(); 21]),
+                "at most 20",
+            ),
             (
                 "files",
                 json!([file("a", "create")[0], file("a", "create")[0]]),

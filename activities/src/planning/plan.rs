@@ -15,6 +15,7 @@ use super::{
     answer,
     context::RepositoryContext,
     model::{Answer, MAXIMUM_OUTPUT_TOKENS, ModelError, Planner, Turn},
+    render::scope_rules,
 };
 use crate::{
     failure::StepError,
@@ -213,6 +214,13 @@ fn conversation(task: &PlanTask<'_>) -> Vec<Turn> {
         // Writing to a string does not fail.
         let _ = writeln!(question, "- {} ({need}): {}", gate.name, gate.command);
     }
+    let rules = scope_rules(&task.policy.repository.scope);
+    if !rules.is_empty() {
+        let _ = write!(
+            question,
+            "\nThe repository's rules on scope, which hold beside what you list:\n\n{rules}"
+        );
+    }
     question.push_str("\nThe repository's files:\n\n");
     question.push_str(&block("files", &task.repository.list));
     for (path, content) in &task.repository.contents {
@@ -330,6 +338,7 @@ mod tests {
             repository: RepositoryPolicy {
                 gates: vec![gate],
                 detected: false,
+                scope: Default::default(),
             },
         };
         let task = PlanTask {

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use sallyport_workflows::{
-    scope::is_hidden,
+    scope::{ScopePattern, ScopeRules, is_hidden},
     spec::{Check, Criterion, FileChange, Spec, SpecGates},
 };
 
@@ -20,19 +20,11 @@ pub fn spec_markdown(ticket_id: &str, spec: &Spec) -> String {
     );
     section(&mut text, "Problem statement", &quoted(&spec.problem));
     section(&mut text, "Proposed solution", &quoted(&spec.solution));
-    let files: String = spec
-        .files
-        .iter()
-        .map(|file| {
-            let change = match file.change {
-                FileChange::Create => "create",
-                FileChange::Modify => "modify",
-                FileChange::Delete => "delete",
-            };
-            let path = code(file.path.as_str());
-            format!("- {path} ({change}): {}\n", one_line(&file.reason))
-        })
-        .collect();
+    let mut files = planned_files(spec);
+    let rules = scope_rules(&spec.scope_rules);
+    if !rules.is_empty() {
+        let _ = write!(files, "\nBesides, as `.sallyport.toml` says:\n\n{rules}");
+    }
     section(&mut text, "Files to modify", &files);
     let mut steps = String::new();
     for (number, step) in (1..).zip(&spec.plan) {
@@ -53,6 +45,61 @@ pub fn spec_markdown(ticket_id: &str, spec: &Spec) -> String {
         "Confidence",
         &format!("{} %\n", percent(spec.confidence)),
     );
+    text
+}
+
+/// What `spec` lists, a line for each file and pattern.
+pub fn planned_files(spec: &Spec) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    for file in &spec.files {
+        let (path, change) = (code(file.path.as_str()), file.change.name());
+        let _ = writeln!(text, "- {path} ({change}): {}", one_line(&file.reason));
+    }
+    for listed in &spec.patterns {
+        let (pattern, change) = (code(listed.pattern.as_str()), listed.change.name());
+        let now = match listed.matched {
+            0 => "none now".to_owned(),
+            matched => format!("{matched} now"),
+        };
+        let _ = writeln!(
+            text,
+            "- all files that fit {pattern} ({change}; {now}): {}",
+            one_line(&listed.reason)
+        );
+    }
+    text
+}
+
+/// What the repository says of every scope, a line each; empty if it says nothing.
+pub fn scope_rules(rules: &ScopeRules) -> String {
+    let list = |patterns: &[ScopePattern]| {
+        let patterns: Vec<_> = patterns
+            .iter()
+            .map(|pattern| code(pattern.as_str()))
+            .collect();
+        patterns.join(", ")
+    };
+    let mut text = String::new();
+    for change in FileChange::ALL {
+        let patterns = rules.patterns(change);
+        if !patterns.is_empty() {
+            // Writing to a string does not fail.
+            let _ = writeln!(
+                text,
+                "- the agent may {} what fits {}",
+                change.name(),
+                list(patterns)
+            );
+        }
+    }
+    if !rules.never.is_empty() {
+        let _ = writeln!(
+            text,
+            "- no agent may touch {}, nor what is below",
+            list(&rules.never)
+        );
+    }
     text
 }
 
@@ -197,7 +244,7 @@ mod tests {
     use proptest::prelude::*;
     use sallyport_workflows::{
         scope::RepositoryPath,
-        spec::{SpecFile, SpecGate},
+        spec::{SpecFile, SpecGate, SpecPattern},
     };
 
     use super::*;
@@ -224,6 +271,12 @@ mod tests {
             change,
             reason: reason.to_owned(),
         };
+        let pattern = |pattern: &str, change, matched, reason: &str| SpecPattern {
+            pattern: ScopePattern::try_from(pattern.to_owned()).unwrap(),
+            change,
+            matched,
+            reason: reason.to_owned(),
+        };
         Spec {
             title: "Read milliseconds".into(),
             problem: "`parse(\"250ms\")` throws.\n\nIt takes `m` for the unit.".into(),
@@ -233,6 +286,26 @@ mod tests {
                 file("test/parse.test.js", FileChange::Create, "A test for it."),
                 file("src/old.js", FileChange::Delete, "Nobody uses it."),
             ],
+            patterns: vec![
+                pattern(
+                    "src/locales/*.json",
+                    FileChange::Modify,
+                    12,
+                    "They are generated.",
+                ),
+                pattern(
+                    "test/snapshots/**",
+                    FileChange::Create,
+                    0,
+                    "Their names are hashes.",
+                ),
+            ],
+            scope_rules: serde_json::from_value(serde_json::json!({
+                "create": ["test/**/*.test.js"],
+                "modify": ["package-lock.json", "**/*.snap"],
+                "never": ["deploy/**", ".github"],
+            }))
+            .unwrap(),
             plan: vec!["See the test fail.".into(), "Sort the names.".into()],
             testing: vec!["`node --test` passes.".into()],
             criteria: vec![
@@ -263,6 +336,7 @@ mod tests {
         hostile.title = evil.into();
         hostile.problem = evil.into();
         hostile.files[0].reason = evil.into();
+        hostile.patterns[0].reason = evil.into();
         hostile.plan = vec![
             "## Files to modify".into(),
             "1. x".into(),

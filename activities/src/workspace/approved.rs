@@ -107,6 +107,7 @@ mod tests {
             repository: RepositoryPolicy {
                 gates: vec![gate],
                 detected: false,
+                scope: Default::default(),
             },
         };
         let text = spec_markdown("FL-1", &spec());

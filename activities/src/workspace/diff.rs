@@ -5,10 +5,10 @@
 //! in scope (see [`super::granted`]) are ever put into the index, and the resulting tree is compared with the base commit
 //! once more.
 
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, path::Path};
+use std::{ffi::OsStr, fmt, fs, os::unix::ffi::OsStrExt as _, path::Path};
 
 use chrono::{DateTime, Utc};
-use sallyport_workflows::scope::Scope;
+use sallyport_workflows::spec::FileChange;
 
 use super::{
     Workspace, WorkspaceError,
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     git::{Git, GitError},
     mirror::Mirror,
+    scope::{Refusal, Scope, twins},
     walls::{Wall, stands},
 };
 
@@ -74,11 +75,34 @@ pub enum Collected {
     },
     /// Changes outside the scope; nothing is committed.
     OutOfScope {
-        /// The paths, readable, sorted.
-        paths: Vec<String>,
+        /// What is refused and why, sorted by its path.
+        refused: Vec<Refused>,
     },
     /// Nothing that could be committed.
     NoChanges,
+}
+
+/// A change that is not in scope.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refused {
+    /// The path, readable.
+    pub path: String,
+    /// Why.
+    pub why: Refusal,
+}
+
+impl Refused {
+    fn new(path: &[u8], why: Refusal) -> Self {
+        let path = readable(path);
+        Self { path, why }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, why } = self;
+        write!(formatter, "`{path}`: {why}")
+    }
 }
 
 /// Judges and commits what is in the workspace's tree.
@@ -95,11 +119,11 @@ pub async fn collect(
         .text()
         .await?;
     let changes = changes(git, plan.base, &tree).await?;
-    staged.extend(outside(&changes, plan.scope));
+    staged.extend(outside(git, &tree, &changes, plan.scope).await?);
     if !staged.is_empty() && stands(Wall::Diff) {
         staged.sort();
-        staged.dedup();
-        return Ok(Collected::OutOfScope { paths: staged });
+        staged.dedup_by(|one, other| one.path == other.path);
+        return Ok(Collected::OutOfScope { refused: staged });
     }
     let before = git
         .run("rev-parse")
@@ -117,14 +141,15 @@ pub async fn collect(
     })
 }
 
-/// Paths in `commit` that differ from `base` and may not, readable.
+/// What in `commit` differs from `base` and may not.
 pub async fn out_of_scope(
     git: &Git,
     base: &str,
     commit: &str,
     scope: &Scope,
-) -> Result<Vec<String>, GitError> {
-    Ok(outside(&changes(git, base, commit).await?, scope))
+) -> Result<Vec<Refused>, GitError> {
+    let changes = changes(git, base, commit).await?;
+    outside(git, commit, &changes, scope).await
 }
 
 /// Makes a commit object of `tree` on `parents`, with the plan's message, author and date.
@@ -166,7 +191,7 @@ async fn stage(
     mirror: &Mirror,
     workspace: &Workspace,
     plan: &CommitPlan<'_>,
-) -> Result<Vec<String>, WorkspaceError> {
+) -> Result<Vec<Refused>, WorkspaceError> {
     let (git, index, folder) = (mirror.git(), workspace.index(), workspace.tree());
     let tree = {
         let folder = folder.clone();
@@ -192,13 +217,14 @@ async fn stage(
             Found::Nothing => gone.push(path.clone()),
             // A repository of its own; git does not look into it, and so would not list what is in it.
             Found::Folder if find(&[path, &b"/.git"[..]].concat())? != Found::Nothing => {
-                refused.push(format!("{}/", readable(path)));
+                refused.push(Refused::new(&[path, &b"/"[..]].concat(), Refusal::NoFile));
             }
             Found::Folder => gone.push(path.clone()),
-            Found::Special => refused.push(readable(path)),
+            Found::Special => refused.push(Refused::new(path, Refusal::NoFile)),
         }
     }
 
+    let mut allowed: Vec<Vec<u8>> = Vec::new();
     let rules_file = workspace.root().join("ignore-rules");
     let rules = ignore::rules(mirror, plan.base).await?;
     fs::write(&rules_file, rules).map_err(WorkspaceError::io("writing", &rules_file))?;
@@ -207,19 +233,23 @@ async fn stage(
             present.push(path);
             continue;
         }
-        // What is allowed is added below, whether it is ignored or not: people named it.
-        if !plan.scope.allows(&path) {
-            refused.push(readable(&path));
+        match plan.scope.judge(FileChange::Create, &path) {
+            Ok(()) => allowed.push(path),
+            Err(why) => refused.push(Refused::new(&path, why)),
         }
     }
-    for path in plan.scope.paths() {
-        let path = path.as_str().as_bytes();
-        if tracked.iter().any(|known| known == path) {
+    // What people named is taken whether it is ignored or not.
+    let named = plan.scope.files().map(|(path, _)| path.as_str().as_bytes());
+    allowed.extend(named.map(<[u8]>::to_vec));
+    allowed.sort_unstable();
+    allowed.dedup();
+    for path in &allowed {
+        if tracked.contains(path) {
             continue;
         }
         match find(path)? {
-            Found::File => present.push(path.to_vec()),
-            Found::Link | Found::Special => refused.push(readable(path)),
+            Found::File => present.push(path.clone()),
+            Found::Link | Found::Special => refused.push(Refused::new(path, Refusal::NoFile)),
             Found::Nothing | Found::Folder => {}
         }
     }
@@ -290,6 +320,24 @@ pub(crate) struct Change {
 }
 
 impl Change {
+    fn kind(&self) -> FileChange {
+        match (self.old_mode.as_str(), self.new_mode.as_str()) {
+            ("000000", _) => FileChange::Create,
+            (_, "000000") => FileChange::Delete,
+            _ => FileChange::Modify,
+        }
+    }
+
+    /// Whether it may be: what happens is in scope, and there is nothing but a regular file on either side.
+    fn judge(&self, scope: &Scope) -> Result<(), Refusal> {
+        let regular = |mode: &str| matches!(mode, "000000" | "100644" | "100755");
+        scope.judge(self.kind(), &self.path)?;
+        match regular(&self.old_mode) && regular(&self.new_mode) {
+            true => Ok(()),
+            false => Err(Refusal::NoFile),
+        }
+    }
+
     /// The content before, if there was a file or a link.
     pub(crate) fn old_blob(&self) -> Option<&str> {
         has_content(&self.old_mode).then_some(self.old_id.as_str())
@@ -349,16 +397,32 @@ pub(crate) async fn changes(git: &Git, base: &str, new: &str) -> Result<Vec<Chan
     Ok(changes)
 }
 
-/// Which of `changes` are not allowed: a path that is not in scope, or anything but a regular file on either side.
-fn outside(changes: &[Change], scope: &Scope) -> Vec<String> {
-    let regular = |mode: &str| matches!(mode, "000000" | "100644" | "100755");
-    changes
+/// Which of `changes`, which led to `tree`, are not allowed.
+async fn outside(
+    git: &Git,
+    tree: &str,
+    changes: &[Change],
+    scope: &Scope,
+) -> Result<Vec<Refused>, GitError> {
+    let mut refused: Vec<_> = changes
         .iter()
-        .filter(|change| {
-            !(scope.allows(&change.path) && regular(&change.old_mode) && regular(&change.new_mode))
+        .filter_map(|change| {
+            let why = change.judge(scope).err()?;
+            Some(Refused::new(&change.path, why))
         })
-        .map(|change| readable(&change.path))
-        .collect()
+        .collect();
+    let added = changes
+        .iter()
+        .filter(|change| change.kind() == FileChange::Create);
+    let added: Vec<&[u8]> = added.map(|change| change.path.as_slice()).collect();
+    if !added.is_empty() {
+        let all = paths_at(git, tree).await?;
+        let twins = twins(&added, &all).into_iter();
+        refused.extend(
+            twins.map(|(path, twin)| Refused::new(path, Refusal::Twin(readable(twin.as_bytes())))),
+        );
+    }
+    Ok(refused)
 }
 
 /// The diff as text, of `paths` and all below them or, if there are none, of everything. One that is far too long is

@@ -15,7 +15,6 @@
 pub mod approved;
 pub mod checkout;
 pub mod diff;
-pub mod granted;
 pub mod ignore;
 pub mod lock;
 pub(crate) mod read;

@@ -121,6 +121,7 @@ fn demo_plan() -> serde_json::Value {
                 "check": "review",
             },
         ],
+        "patterns": [],
         "risks": ["None known: no text that was read before is read differently now."],
         "confidence": 0.96,
     })

@@ -156,6 +156,7 @@ fn spec(with_test: bool) -> serde_json::Value {
                 "check": "review",
             },
         ],
+        "patterns": [],
         "risks": ["None known: no text that was read before is read differently now."],
         "confidence": if with_test { 0.94 } else { 0.81 },
     })

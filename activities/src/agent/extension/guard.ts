@@ -3,16 +3,35 @@
  * workspace or the scope, git's own files, tools that nobody asked for. Sends each shell command into an inner room.
  */
 import type { ExtensionAPI } from "@earendil-works/pi-coding-agent";
-import { inside, isInScope, isPlain, offLimits, policy, real } from "./policy.ts";
+import { accessSync, constants } from "node:fs";
+import { changes, find, inside, isPlain, keptBy, offLimits, policy, real, scopeInWords } from "./policy.ts";
 import { REQUEST_SCOPE } from "./request_scope.ts";
 
 /** Why a file may not be used, or nothing. */
 function problem(path: string, writes: boolean): string | undefined {
 	const reason = offLimits(path);
 	if (reason) return reason;
-	if (writes && !isInScope(path))
-		return `${inside(path)} is not in the scope, which is: ${policy.scope.join(", ")}. If you cannot do without it, ask for it with ${REQUEST_SCOPE}`;
+	if (!writes) return undefined;
+	const name = inside(path);
+	const never = keptBy(path);
+	if (never !== undefined) return `${name} is kept from every agent, by ${never} in the repository's rules`;
+	const may = changes(path);
+	const ask = `If you cannot do without it, ask for it with ${REQUEST_SCOPE}`;
+	if (may.size === 0) return `${name} is not in the scope, which is: ${scopeInWords()}. ${ask}`;
+	if (!may.has("create") && !may.has("modify")) return `${name} is in the scope to be deleted only. ${ask}`;
+	if (!may.has("modify") && isKept(path)) return `${name} exists, and only new files are in the scope here. ${ask}`;
 	return undefined;
+}
+
+/** Whether a file is there that the room may not change. */
+function isKept(path: string): boolean {
+	if (!find(path)) return false;
+	try {
+		accessSync(path, constants.W_OK);
+		return false;
+	} catch {
+		return true;
+	}
 }
 
 const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;

@@ -2,11 +2,20 @@
 import { lstatSync, readFileSync, realpathSync } from "node:fs";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 
+export type Change = "create" | "modify" | "delete";
+
 interface Policy {
 	/** The workspace's folder. */
 	workspace: string;
-	/** The files that may be written, relative to the workspace. */
-	scope: string[];
+	/**
+	 * What may happen to which files, relative to the workspace: those that are named, those that fit a pattern, and what
+	 * nobody may be let change. The worker compiled the patterns; what `never` has wants folded names.
+	 */
+	scope: {
+		files: Record<string, Change[]>;
+		patterns: { pattern: string; change: Change; regex: string }[];
+		never: { pattern: string; regex: string }[];
+	};
 	/** The program that runs a shell command in an inner room. */
 	launcher: string;
 	/** Seconds that a shell command may take if the model does not say, and at most. */
@@ -22,7 +31,8 @@ interface Policy {
 export const policy: Policy = JSON.parse(readFileSync(process.env.SALLYPORT_POLICY!, "utf8"));
 
 const root = realpathSync(policy.workspace);
-const scope = new Set(policy.scope);
+const patterns = policy.scope.patterns.map((entry) => ({ ...entry, regex: new RegExp(entry.regex) }));
+const never = policy.scope.never.map((entry) => ({ ...entry, regex: new RegExp(entry.regex) }));
 
 /** Pi itself reads `@x`, `~/x`, `file:///x` and odd spaces as something else than they say. */
 const AMBIGUOUS = /^[@~]|^[a-z][a-z0-9+.-]*:|[\0-\x1f\x7f\u00a0\u1680\u2000-\u200b\u202f\u205f\u2028\u2029\u3000\ufeff]/i;
@@ -62,9 +72,30 @@ export function inside(path: string): string {
 	return relative(root, path);
 }
 
-/** Whether an absolute path is in the scope. */
-export function isInScope(path: string): boolean {
-	return scope.has(inside(path));
+/** A name without case and Unicode form. */
+function fold(name: string): string {
+	return name.normalize("NFD").toUpperCase().toLowerCase().normalize("NFD");
+}
+
+/** The pattern by which the repository keeps the file at an absolute path from every agent. */
+export function keptBy(path: string): string | undefined {
+	const name = fold(inside(path));
+	return never.find(({ regex }) => regex.test(name))?.pattern;
+}
+
+/** What may happen to the file at an absolute path. */
+export function changes(path: string): Set<Change> {
+	if (keptBy(path) !== undefined) return new Set();
+	const name = inside(path);
+	const named = Object.hasOwn(policy.scope.files, name) ? policy.scope.files[name]! : [];
+	const fitting = patterns.filter(({ regex }) => regex.test(name)).map(({ change }) => change);
+	return new Set([...named, ...fitting]);
+}
+
+/** The scope for the model. */
+export function scopeInWords(): string {
+	const files = Object.entries(policy.scope.files).map(([path, may]) => `${path} (${may.join(" or ")})`);
+	return [...files, ...patterns.map(({ pattern, change }) => `${pattern} (${change})`)].join(", ");
 }
 
 /** Why nobody may ever use the file at an absolute path, or nothing. */

@@ -7,7 +7,7 @@
  */
 import type { ExtensionAPI } from "@earendil-works/pi-coding-agent";
 import { Type } from "typebox";
-import { absolute, find, inside, isInScope, isPlain, offLimits, policy, real } from "./policy.ts";
+import { absolute, changes, find, inside, isPlain, keptBy, offLimits, policy, real } from "./policy.ts";
 
 export const REQUEST_SCOPE = "request_scope";
 
@@ -28,7 +28,10 @@ function name(path: string): string {
 	const place = absolute(path);
 	const reason = offLimits(place);
 	if (reason) throw new Error(reason);
-	if (isInScope(place)) throw new Error(`${inside(place)} is in the scope already: change it, and ask for the others only`);
+	const never = keptBy(place);
+	if (never !== undefined)
+		throw new Error(`nobody can grant ${inside(place)}: the repository keeps it from every agent, by ${never}`);
+	if (changes(place).size === 3) throw new Error(`${inside(place)} is in the scope already: change it, and ask for the others only`);
 	let leadsTo: string | undefined;
 	try {
 		leadsTo = real(place);

@@ -8,11 +8,11 @@ use std::{
 };
 
 use sallyport_test_support::scripted_model::{AgentStep, Scenario};
-use sallyport_workflows::scope::Scope;
 use tokio::io::AsyncWriteExt as _;
 
 use super::*;
 use crate::sandbox::{Capture, give_to_room};
+use crate::scope::Scope;
 
 #[tokio::test]
 async fn the_extension_refuses_what_is_out_of_bounds_and_the_run_goes_on() {

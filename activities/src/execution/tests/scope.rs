@@ -229,13 +229,13 @@ async fn what_was_granted_need_not_be_undone() {
     let scene = Scene::new(Scenario::new().run([AgentStep::say("Undone.")])).await;
     let objects = &scene.house.context.objects;
     let request = json!({"paths": ["src/b.js"], "reason": REASON}).to_string();
-    let paths = objects.put("extra\nsrc/b.js\n").await.unwrap();
+    let paths = objects.put("extra\twhy\nsrc/b.js\twhy\n").await.unwrap();
     let mut input = scene.input(4, AgentTask::MendScope { paths });
     input.grants = vec![objects.put(request).await.unwrap()];
     scene.run(&input).await.unwrap();
     let told = scene.told();
     assert!(
-        told.contains("\\nextra\\n") && !told.contains("Before, `src/b.js`"),
+        told.contains("\\nextra: why\\n") && !told.contains("Before, `src/b.js`"),
         "{told}"
     );
 }

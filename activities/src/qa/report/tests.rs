@@ -65,7 +65,11 @@ fn report(findings: &Findings, detected: bool) -> Report {
         .iter()
         .map(|judged| judged.gate.clone())
         .collect();
-    let policy = RepositoryPolicy { gates, detected };
+    let policy = RepositoryPolicy {
+        gates,
+        detected,
+        scope: Default::default(),
+    };
     let (spec, reference) = (spec(), reference());
     let facts = Facts {
         ticket_id: "FL-1",

@@ -16,7 +16,6 @@ mod stream;
 
 use std::{collections::HashSet, path::Path};
 
-use sallyport_workflows::scope::Scope;
 use sha1::{Digest as _, Sha1};
 
 use self::stream::Commit;
@@ -30,6 +29,7 @@ use crate::{
     git::{Git, GitError},
     leaks::{LeakCheck, What},
     mirror::{Mirror, TreeEntry},
+    scope::Scope,
 };
 
 /// The most that is copied, in bytes of files.
@@ -77,7 +77,11 @@ pub async fn take(source: Source<'_>, scope: &Scope) -> Result<Snapshot, Workspa
     let scratch = Scratch::new(source).await?;
     let tracked = tracked(source.mirror.git(), source.base).await?;
     let mut new = scratch.untracked_files().await?;
-    new.extend(scope.paths().map(|path| path.as_str().as_bytes().to_vec()));
+    new.extend(
+        scope
+            .files()
+            .map(|(path, _)| path.as_str().as_bytes().to_vec()),
+    );
     let session = scratch.session_files().await?;
     let copy = Copy {
         leaks: source.leaks.clone(),

@@ -334,6 +334,7 @@ impl Case {
             "plan": ["Add a sentence."],
             "testing": ["None: no code changes."],
             "criteria": [{"text": "The README says what the library is for.", "check": "review"}],
+            "patterns": [],
             "risks": [],
             "confidence": 0.9,
         })

@@ -6,11 +6,12 @@
 use std::collections::BTreeSet;
 
 use sallyport_workflows::scope::{
-    BadPath, MAXIMUM_REASON_BYTES, MAXIMUM_REQUESTED_FILES, RepositoryPath, Scope, ScopeRequest,
-    is_hidden,
+    BadPath, MAXIMUM_REASON_BYTES, MAXIMUM_REQUESTED_FILES, RepositoryPath, ScopePattern,
+    ScopeRequest, is_hidden,
 };
 use serde::Deserialize;
 
+use super::Scope;
 use crate::agent::redact;
 
 /// Why something is no request for more scope. The agent is told.
@@ -37,6 +38,16 @@ pub enum BadRequest {
     /// One of its paths may be changed anyway.
     #[error("`{0}` is in the scope already")]
     InScope(RepositoryPath),
+    /// One of its paths is kept from all agents.
+    #[error(
+        "nobody can grant `{path}`: `.sallyport.toml` keeps it from every agent, by `{by}` in `scope.never`"
+    )]
+    Never {
+        /// The path.
+        path: RepositoryPath,
+        /// The pattern that fits it.
+        by: ScopePattern,
+    },
     /// It does not say why.
     #[error("it gives no reason")]
     NoReason,
@@ -63,7 +74,13 @@ pub fn parse(reported: &serde_json::Value, scope: &Scope) -> Result<ScopeRequest
         reason: presentable(&reported.reason),
     };
     check(&request)?;
-    let known = |path: &&RepositoryPath| scope.allows(path.as_str().as_bytes());
+    for path in &request.paths {
+        if let Some(by) = scope.kept(path.as_str().as_bytes()) {
+            let (path, by) = (path.clone(), by.clone());
+            return Err(BadRequest::Never { path, by });
+        }
+    }
+    let known = |path: &&RepositoryPath| scope.is_open(path.as_str().as_bytes());
     match request.paths.iter().find(known) {
         Some(path) => Err(BadRequest::InScope(path.clone())),
         None => Ok(request),
