@@ -286,7 +286,7 @@ impl Case {
             .plan_when(&[&mark], [PlanAnswer::json(plan)])
             .run_when(&[&mark], self.steps())
             .run_when(
-                &[&mark, "were refused: these files are out of scope"],
+                &[&mark, "were refused: some are out of scope"],
                 second.clone(),
             )
             .run_when(&[&mark, "The quality gates ran on your change"], second)
