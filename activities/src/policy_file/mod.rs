@@ -1,31 +1,30 @@
 //! `.sallyport.toml`: what a repository says about how its tickets are worked on. It is read at the base commit and at
 //! no other, so an agent cannot change the rules that it is judged by.
 
-use std::collections::BTreeSet;
+//!
+//! A file here for each of its sections; `[policy]` is read by [`crate::policy_section`].
+
+mod gates;
+mod scope;
 
 use sallyport_workflows::{
     policy::InstallationPolicy,
-    scope::{MAXIMUM_PATTERNS, ScopePattern, ScopeRules},
-    spec::{REVIEW, SpecGate, SpecGates},
+    scope::ScopeRules,
+    spec::{SpecGate, SpecGates},
     text::shorten,
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
-use toml::Spanned;
+
+pub use self::gates::{
+    MAXIMUM_ALL_GATES_SECONDS, MAXIMUM_GATE_SECONDS, MAXIMUM_GATES, QualityGate,
+};
+use self::{gates::GateEntry, scope::ScopeEntry};
 
 /// The file's name, at the top of the repository.
 pub const FILE: &str = ".sallyport.toml";
 
 /// The largest file that is read, in bytes.
 pub const MAXIMUM_FILE_BYTES: u64 = 64 << 10;
-
-/// The most gates that a repository may have: as many results as fit into what the workflow keeps.
-pub const MAXIMUM_GATES: usize = 12;
-
-/// The longest time that one gate may take, in seconds.
-pub const MAXIMUM_GATE_SECONDS: u64 = 3600;
-
-/// The longest time that all gates together may take, in seconds.
-pub const MAXIMUM_ALL_GATES_SECONDS: u64 = 3 * 60 * 60 + 30 * 60;
 
 /// What to write when there is nothing.
 const EXAMPLE: &str = "[[gates]]\nname = \"Unit tests\"\ncommand = \"npm test\"\n";
@@ -57,23 +56,6 @@ impl RepositoryPolicy {
             list: self.gates.iter().map(gate).collect(),
         }
     }
-}
-
-/// A command that judges a commit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct QualityGate {
-    /// What people call it: one line of at most 60 characters, unique.
-    pub name: String,
-    /// A line of bash, run at the top of the repository.
-    pub command: String,
-    /// Whether a failure fails QA.
-    pub required: bool,
-    /// Whether a failure does not fail QA where the gate fails on the base commit in the same way.
-    #[serde(default)]
-    pub allow_red_base: bool,
-    /// How long it may take, in seconds, up to [`MAXIMUM_GATE_SECONDS`].
-    pub timeout_seconds: u64,
 }
 
 /// The whole policy, as it is pinned for one SPEC: what is stored, and what the SPEC's revision covers.
@@ -134,37 +116,6 @@ struct File {
     _policy: IgnoredAny,
 }
 
-/// A pattern with its place in the file.
-type Entry = Spanned<String>;
-
-/// As [`ScopeRules`], whose patterns would not say where they stand.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ScopeEntry {
-    create: Vec<Entry>,
-    modify: Vec<Entry>,
-    delete: Vec<Entry>,
-    never: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GateEntry {
-    name: Spanned<String>,
-    command: Spanned<String>,
-    #[serde(default = "yes")]
-    required: bool,
-    #[serde(default)]
-    allow_red_base: bool,
-    timeout_seconds: Option<Spanned<u64>>,
-}
-
-fn yes() -> bool {
-    true
-}
-
-const DEFAULT_GATE_SECONDS: u64 = 600;
-
 /// Reads the file's content; nothing if there is no such file.
 pub fn parse(content: Option<&[u8]>) -> Result<RepositoryPolicy, PolicyProblem> {
     let content = content.unwrap_or_default();
@@ -173,94 +124,10 @@ pub fn parse(content: Option<&[u8]>) -> Result<RepositoryPolicy, PolicyProblem> 
         let start = error.span().map_or(0, |span| span.start);
         wrong(text, start, error.message())
     })?;
-    let mut names = BTreeSet::new();
-    let mut seconds = 0;
-    let mut gates = Vec::new();
-    for entry in file.gates {
-        let at = entry.name.span().start;
-        if gates.len() == MAXIMUM_GATES {
-            let problem = format!("there are more than {MAXIMUM_GATES} `gates`");
-            return Err(wrong(text, at, &problem));
-        }
-        let gate = checked(text, entry)?;
-        if !names.insert(gate.name.clone()) {
-            return Err(wrong(text, at, "another gate has the same `name`"));
-        }
-        seconds += gate.timeout_seconds;
-        if seconds > MAXIMUM_ALL_GATES_SECONDS {
-            let problem = format!(
-                "the `timeout_seconds` of all gates up to here are {seconds}; together at most \
-                 {MAXIMUM_ALL_GATES_SECONDS} are allowed"
-            );
-            return Err(wrong(text, at, &problem));
-        }
-        gates.push(gate);
-    }
-    let rules = |entries: Vec<Entry>| patterns(text, entries);
     Ok(RepositoryPolicy {
-        gates,
+        gates: gates::checked(text, file.gates)?,
         detected: false,
-        scope: ScopeRules {
-            create: rules(file.scope.create)?,
-            modify: rules(file.scope.modify)?,
-            delete: rules(file.scope.delete)?,
-            never: rules(file.scope.never)?,
-        },
-    })
-}
-
-fn patterns(text: &str, entries: Vec<Entry>) -> Result<Vec<ScopePattern>, PolicyProblem> {
-    let mut patterns = Vec::new();
-    for entry in entries {
-        let at = entry.span().start;
-        if patterns.len() == MAXIMUM_PATTERNS {
-            let problem = format!("there are more than {MAXIMUM_PATTERNS} patterns in this list");
-            return Err(wrong(text, at, &problem));
-        }
-        let pattern = ScopePattern::try_from(entry.into_inner())
-            .map_err(|problem| wrong(text, at, &problem.to_string()))?;
-        if patterns.contains(&pattern) {
-            return Err(wrong(text, at, "this pattern is there twice"));
-        }
-        patterns.push(pattern);
-    }
-    Ok(patterns)
-}
-
-fn checked(text: &str, entry: GateEntry) -> Result<QualityGate, PolicyProblem> {
-    let name = entry.name.get_ref();
-    let plain = !name.trim().is_empty() && !name.chars().any(char::is_control);
-    if !plain || name.chars().count() > 60 {
-        let problem = "`name` must be one line of 1 to 60 characters";
-        return Err(wrong(text, entry.name.span().start, problem));
-    }
-    if name.trim().eq_ignore_ascii_case(REVIEW) {
-        let problem =
-            format!("`{REVIEW}` is no name for a gate: in a SPEC it stands for a person who looks");
-        return Err(wrong(text, entry.name.span().start, &problem));
-    }
-    let command = entry.command.get_ref();
-    if command.trim().is_empty() || command.len() > 4096 || command.contains('\0') {
-        let problem = "`command` must be a shell command of at most 4096 bytes";
-        return Err(wrong(text, entry.command.span().start, problem));
-    }
-    let timeout_seconds = match &entry.timeout_seconds {
-        None => DEFAULT_GATE_SECONDS,
-        Some(seconds) if (1..=MAXIMUM_GATE_SECONDS).contains(seconds.get_ref()) => {
-            *seconds.get_ref()
-        }
-        Some(seconds) => {
-            let problem =
-                format!("`timeout_seconds` must be from 1 to {MAXIMUM_GATE_SECONDS} seconds");
-            return Err(wrong(text, seconds.span().start, &problem));
-        }
-    };
-    Ok(QualityGate {
-        name: name.clone(),
-        command: command.clone(),
-        required: entry.required,
-        allow_red_base: entry.allow_red_base,
-        timeout_seconds,
+        scope: file.scope.checked(text)?,
     })
 }
 
@@ -309,22 +176,6 @@ mod tests {
             timeout_seconds: 600,
         };
         assert_eq!(policy.unwrap().gates, [gate]);
-    }
-
-    #[test]
-    fn rules_on_scope_are_lists_of_patterns() {
-        let text = "[scope]\ncreate = ['test/**']\nmodify = ['Cargo.lock']\nnever = ['deploy', '.github']\n";
-        let rules = parse(Some(text.as_bytes())).unwrap().scope;
-        let texts = |patterns: &[ScopePattern]| {
-            patterns.iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        assert_eq!(texts(&rules.create), ["test/**"]);
-        assert_eq!(texts(&rules.modify), ["Cargo.lock"]);
-        assert!(rules.delete.is_empty());
-        assert_eq!(texts(&rules.never), ["deploy", ".github"]);
-        let many: Vec<String> = (0..21).map(|number| format!("'f{number}'")).collect();
-        let many = format!("[scope]\ncreate = [{}]\n", many.join(","));
-        assert!(problem(&many).contains("more than 20"));
     }
 
     #[test]
