@@ -26,6 +26,7 @@ use crate::{
     mirror::Mirrors,
     planning::model::{GenaiPlanner, ModelError, Planner},
     sandbox::{Sandbox, SandboxError},
+    setup::{SetupConfig, Setups},
     tickets::{
         TicketSources,
         flux_lens::{FluxLens, FluxLensSetupError},
@@ -62,6 +63,8 @@ pub struct Parts {
     pub leaks: LeakCheck,
     /// How often a working agent's workspace is copied, for another host to go on from.
     pub checkpoint_every: Duration,
+    /// `[worker.setup]`.
+    pub setup: SetupConfig,
 }
 
 /// The parts do not fit together.
@@ -124,6 +127,8 @@ pub struct Context {
     pub lease: Lease,
     /// How often a working agent's workspace is copied.
     pub checkpoint_every: Duration,
+    /// What repositories depend on, installed.
+    pub setups: Setups,
     /// Who works in which workspace.
     pub workspace_locks: WorkspaceLocks,
     /// The folder for mirrors and workspaces.
@@ -157,8 +162,11 @@ impl Context {
         let day_limit = parts.model.day_budget_micro_usd;
         let day_budget = DayBudget::new(parts.database.clone(), day_limit);
         let gateway = Gateway::new(parts.model.agent()?)?.within(day_budget.clone());
+        let sandbox = Sandbox::open(&parts.tools, &data_dir.join("room-kit"))?;
+        let (rooms, leaks) = (sandbox.clone(), parts.leaks.clone());
         Ok(Self {
-            sandbox: Sandbox::open(&parts.tools, &data_dir.join("room-kit"))?,
+            setups: Setups::new(data_dir.join("setups"), parts.setup, rooms, leaks),
+            sandbox,
             planner: Arc::new(GenaiPlanner::new(parts.model.planner()?)?.at_pace(gateway.pace())),
             gateway,
             day_budget,

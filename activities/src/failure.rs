@@ -178,6 +178,7 @@ impl From<QaError> for StepError {
     fn from(error: QaError) -> Self {
         match error {
             QaError::Workspace(error) => error.into(),
+            QaError::Setup(error) => error.into(),
             QaError::Git(error) => error.into(),
             QaError::Object(error) => error.into(),
             QaError::Sandbox(_) | QaError::Folder(_) => Self::step(error),

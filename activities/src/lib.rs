@@ -11,6 +11,7 @@
 //! | whether this host may work, and with what it begins | [`lease`], [`checkpoint`] |
 //! | the sealed room | [`sandbox`], and Pi in it: [`agent`], and its way to the model: [`gateway`] |
 //! | what the agent may change, and what it may ask people for | [`scope`] |
+//! | what a repository depends on, installed | [`setup`] |
 //! | quality gates | [`qa`]; secrets and large files that must not be pushed: [`leaks`] |
 //! | a forge, a ticket system | [`forge`], [`tickets`]: a trait each, and a file for each vendor |
 //! | events whose webhook never came | [`reconciliation`] |
@@ -46,6 +47,7 @@ pub mod qa;
 pub mod reconciliation;
 pub mod sandbox;
 pub mod scope;
+pub mod setup;
 pub mod text;
 pub mod ticket_activities;
 pub mod tickets;

@@ -6,7 +6,7 @@
     reason = "the constants that the macro makes carry no documentation"
 )]
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sallyport_ledger::{
@@ -140,8 +140,9 @@ impl MaintenanceSteps {
 
     async fn sweep_workspaces(&self, now: DateTime<Utc>) -> Result<MaintenanceReport, StepError> {
         let task = MaintenanceTask::RemoveWorkspaces;
+        let setups = self.context.setups.sweep(SystemTime::now()).await?;
         let Some(kept) = days(self.retention.workspaces_days) else {
-            return Ok(MaintenanceReport::new(task, []));
+            return Ok(MaintenanceReport::new(task, [("setups", setups)]));
         };
         let Context {
             database, data_dir, ..
@@ -158,6 +159,7 @@ impl MaintenanceSteps {
                 ("workspaces", found),
                 ("removed", over.len() as u64),
                 ("lost", lost),
+                ("setups", setups),
             ],
         ))
     }

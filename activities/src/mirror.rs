@@ -84,6 +84,8 @@ pub struct TreeFile {
     pub path: String,
     /// Its size in bytes.
     pub bytes: u64,
+    /// The name of its content.
+    pub object: String,
 }
 
 /// Something that lies in a folder of a commit.
@@ -264,8 +266,12 @@ impl Mirror {
             .filter(TreeEntry::is_regular)
             .filter_map(|entry| {
                 let path = str::from_utf8(entry.path).ok()?.to_owned();
-                let bytes = entry.bytes;
-                (!path.chars().any(char::is_control)).then_some(TreeFile { path, bytes })
+                let (bytes, object) = (entry.bytes, entry.object.to_owned());
+                (!path.chars().any(char::is_control)).then_some(TreeFile {
+                    path,
+                    bytes,
+                    object,
+                })
             });
         Ok(files.collect())
     }

@@ -31,6 +31,7 @@ use crate::{
     leaks::{LARGEST_FILE, LeakCheck},
     planning::render::spec_markdown,
     policy_file::{Policy, QualityGate, RepositoryPolicy},
+    setup::SetupConfig,
     tools::Tools,
     workspace::approved::{ApprovedSpec, revision_of},
 };
@@ -91,6 +92,7 @@ impl House {
             author: crate::workspace::diff::Signature::default(),
             leaks: LeakCheck::new([OWN_SECRET.into()], LARGEST_FILE),
             checkpoint_every: Duration::from_secs(1),
+            setup: SetupConfig::default(),
         };
         let ticket = TicketKey::first("flux-lens", "FL-1");
         let other = Parts {
@@ -186,6 +188,7 @@ fn policy() -> Policy {
             gates: vec![gate],
             detected: false,
             scope: Default::default(),
+            setup: None,
         },
     }
 }

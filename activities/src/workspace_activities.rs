@@ -19,6 +19,7 @@ use sallyport_workflows::{
         AgentRun, HostClaim, PrepareWorkspace, QaResult, RemoveWorkspace, RunAgent, RunQa,
         definitions,
     },
+    text::shorten,
     ticket::TicketKey,
 };
 use temporalio_macros::activities;
@@ -42,6 +43,7 @@ use crate::{
         report::{Facts, Report, markdown},
         rule::Judged,
     },
+    setup,
     walls::{Wall, stands},
     workspace::{Workspace, approved, checkout, snapshot::Source},
 };
@@ -62,10 +64,14 @@ impl WorkspaceSteps {
         Workspace::of(&self.context.data_dir, ticket)
     }
 
-    async fn prepare(&self, input: &PrepareWorkspace) -> Result<(), StepError> {
+    async fn prepare(
+        &self,
+        input: &PrepareWorkspace,
+        announce: impl FnOnce(&str),
+    ) -> Result<(), StepError> {
         let (context, ticket) = (&self.context, &input.ticket);
         let id = &ticket.ticket_id;
-        approved::load(&context.objects, id, &input.spec, &input.policy).await?;
+        let approved = approved::load(&context.objects, id, &input.spec, &input.policy).await?;
         let workspace = self.workspace(ticket);
         let _alone = context.workspace_locks.hold(workspace.name()).await;
         let claim = checkpoint::held(context, ticket).await?;
@@ -73,6 +79,19 @@ impl WorkspaceSteps {
         let mirror =
             checkpoint::mirror_with(context, ticket, &input.repository_url, base, start).await?;
         checkout::prepare(mirror.git(), &workspace, start).await?;
+        if let Some(setup) = &approved.policy.repository.setup {
+            let mirror = &mirror;
+            let subject = setup::Subject {
+                mirror,
+                base,
+                setup,
+            };
+            let installed = context.setups.installed(subject, announce).await?;
+            context
+                .setups
+                .lay_out(&installed, &workspace.tree())
+                .await?;
+        }
         let source = Source {
             mirror: &mirror,
             workspace: &workspace,
@@ -87,7 +106,7 @@ impl WorkspaceSteps {
     async fn check(
         &self,
         input: &RunQa,
-        announce: impl FnMut(&str),
+        mut announce: impl FnMut(&str),
     ) -> Result<QaResult, StepError> {
         let ticket = &input.key.ticket;
         let objects = &self.context.objects;
@@ -106,8 +125,29 @@ impl WorkspaceSteps {
             workspace: &workspace,
             earlier: &earlier,
             leaks: &self.context.leaks,
+            installed: None,
         };
         let policy = &approved.policy.repository;
+        let installed = match &policy.setup {
+            None => None,
+            Some(setup) => {
+                let mirror = &mirror;
+                let subject = setup::Subject {
+                    mirror,
+                    base,
+                    setup,
+                };
+                let announce =
+                    |command: &str| announce(&format!("setup: {}", shorten(command, 80)));
+                Some(self.context.setups.installed(subject, announce).await?)
+            }
+        };
+        let room = QaRoom {
+            installed: installed
+                .as_ref()
+                .map(|installed| (&self.context.setups, installed)),
+            ..room
+        };
         let subject = Subject {
             commit,
             base,
@@ -211,8 +251,12 @@ impl WorkspaceSteps {
         context: ActivityContext,
         input: PrepareWorkspace,
     ) -> Result<(), ActivityError> {
-        let step = || "laying out the workspace".to_owned();
-        Ok(beating(&context, step, self.prepare(&input)).await??)
+        let step = Mutex::new("laying out the workspace".to_owned());
+        let announce = |command: &str| {
+            *step.lock().unwrap_or_else(PoisonError::into_inner) = setup::in_words(command);
+        };
+        let told = || step.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(beating(&context, told, self.prepare(&input, announce)).await??)
     }
 
     /// Runs the agent and judges what it left. Again goes on in the same workspace and conversation, and with what was spent

@@ -22,7 +22,7 @@ async fn a_workspace_is_laid_out_checked_and_removed() {
     };
     let tree = steps.workspace(&house.ticket).tree();
     for _ in 0..2 {
-        steps.prepare(&prepare).await.unwrap();
+        steps.prepare(&prepare, |_| {}).await.unwrap();
         assert_eq!(
             std::fs::read_to_string(tree.join("src/a.js")).unwrap(),
             "a\n"
@@ -85,7 +85,7 @@ async fn a_workspace_is_laid_out_checked_and_removed() {
 
     prepare.spec.revision = "0".repeat(64);
     assert_eq!(
-        steps.prepare(&prepare).await.unwrap_err().kind(),
+        steps.prepare(&prepare, |_| {}).await.unwrap_err().kind(),
         kind::SPEC_CHANGED
     );
     for _ in 0..2 {
@@ -152,7 +152,7 @@ async fn a_host_that_lost_the_ticket_lays_out_and_records_nothing() {
         policy: policy.clone(),
         start_commit: base.clone(),
     };
-    let refused = steps.prepare(&prepare).await.unwrap_err();
+    let refused = steps.prepare(&prepare, |_| {}).await.unwrap_err();
     assert!(refused.message().contains("host-2 went on"), "{refused}");
     assert!(!steps.workspace(ticket).tree().exists());
     let run = RunQa {

@@ -58,6 +58,7 @@ pub fn worker(file: &Path) -> Result<(), Problem> {
             author: Signature::default(),
             leaks: config.leak_check()?,
             checkpoint_every: config.worker.checkpoint_every(),
+            setup: config.worker.setup.clone(),
         };
         let context = Context::build(parts)?;
         sandbox::preflight(&context.sandbox, &data_dir.join("workspaces")).await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sallyport_activities::setup::SetupConfig;
 use sallyport_workflows::maintenance::MaintenanceTask;
 use serde::Deserialize;
 
@@ -40,6 +41,8 @@ pub struct WorkerConfig {
     pub largest_file_mib: u16,
     /// Files that may hold what looks like a secret, as globs from the top of the repository.
     pub secret_like_files: Vec<String>,
+    /// What a repository's setup may reach, and how long its result is kept.
+    pub setup: SetupConfig,
     /// Who is asked at each activity's boundaries.
     #[cfg(feature = "chaos")]
     pub boundary_hook: Option<std::net::SocketAddr>,
@@ -57,6 +60,7 @@ impl Default for WorkerConfig {
             checkpoint_seconds: 120,
             largest_file_mib: 5,
             secret_like_files: Vec::new(),
+            setup: SetupConfig::default(),
             #[cfg(feature = "chaos")]
             boundary_hook: None,
             #[cfg(feature = "chaos")]

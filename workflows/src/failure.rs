@@ -38,6 +38,8 @@ pub mod kind {
     pub const WORKSPACE_LOST: &str = "WorkspaceLost";
     /// The branch on the forge holds commits that are not ours.
     pub const BRANCH_DIVERGED: &str = "BranchDiverged";
+    /// What the repository depends on could not be installed.
+    pub const SETUP_FAILED: &str = "SetupFailed";
     /// QA failed and no repair is left.
     pub const QA_FAILED: &str = "QaFailed";
     /// The agent asked for more scope in a way that is none: too many files, or files that nobody may have.

@@ -74,6 +74,8 @@ pub struct AgentRunRequest {
     pub prompt: String,
     /// The files that may be changed.
     pub scope: Scope,
+    /// The home folder of shell commands, if it is not an empty one in memory.
+    pub home: Option<String>,
     /// The repository's other files, named from the workspace on: the room cannot change them, if the worker is root.
     pub read_only: Vec<Vec<u8>>,
     /// What may be used.
@@ -191,12 +193,18 @@ pub async fn run_pi(
     let deadline = Instant::now() + request.limits.wall;
     check_session_id(&request.session_id)?;
     let files = request.run_dir.join("pi");
-    setup::write_files(&files, &request.gateway, &request.scope, &request.limits).map_err(
-        |source| AgentError::Setup {
-            folder: files.clone(),
-            source,
-        },
-    )?;
+    let home = request.home.as_deref();
+    setup::write_files(
+        &files,
+        &request.gateway,
+        &request.scope,
+        home,
+        &request.limits,
+    )
+    .map_err(|source| AgentError::Setup {
+        folder: files.clone(),
+        source,
+    })?;
     give_to_room(&request.workspace)?;
     keep_read_only(&request.workspace, &request.read_only)?;
     give_to_room(&request.session_dir)?;

@@ -51,12 +51,13 @@ pub(super) fn write_files(
     folder: &Path,
     gateway: &RunGateway,
     scope: &Scope,
+    home: Option<&str>,
     limits: &AgentLimits,
 ) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     let configuration = [
-        ("policy.json", policy(scope, limits).to_string()),
+        ("policy.json", policy(scope, home, limits).to_string()),
         ("settings.json", settings().to_string()),
         ("system-prompt.md", system_prompt(scope)),
     ];
@@ -170,10 +171,11 @@ pub(super) fn command_line(model: &ModelConfig, session: &str) -> Vec<String> {
     line
 }
 
-fn policy(scope: &Scope, limits: &AgentLimits) -> serde_json::Value {
+fn policy(scope: &Scope, home: Option<&str>, limits: &AgentLimits) -> serde_json::Value {
     json!({
         "workspace": WORKSPACE,
         "scope": in_policy(scope),
+        "home": home,
         "launcher": format!("{KIT}/{}", crate::sandbox::LAUNCHER),
         "bashSeconds": {"usual": limits.command.as_secs(), "most": limits.longest_command.as_secs()},
         "toolCalls": limits.tool_calls,

@@ -39,6 +39,7 @@ use crate::{
     gateway::{Exhausted, RunLimits, USED_UP},
     mirror::Mirror,
     scope::granted::{self, Granted},
+    setup,
     walls::{Wall, stands},
     workspace::{
         Workspace,
@@ -135,6 +136,21 @@ async fn advance(
     let workspace = Workspace::of(&context.data_dir, ticket);
     let arrival = checkpoint::arrive(context, claim, ticket, &mirror, (base, parent)).await?;
     if arrival != Arrival::Here {
+        if let Some(setup) = &approved.policy.repository.setup {
+            let mirror = &mirror;
+            let subject = setup::Subject {
+                mirror,
+                base,
+                setup,
+            };
+            let announce = |command: &str| {
+                heartbeat.send_modify(|heartbeat| heartbeat.step = setup::in_words(command));
+            };
+            let installed = context.setups.installed(subject, announce).await;
+            let installed = installed.map_err(StepError::from)?;
+            let laid_out = context.setups.lay_out(&installed, &workspace.tree()).await;
+            laid_out.map_err(StepError::from)?;
+        }
         record.arrived(input.key.sequence, &arrival);
         write_down(record, context, input).await?;
         checkpoint::settle(&workspace, claim)?;
@@ -248,6 +264,13 @@ impl Run<'_> {
             run_dir,
             prompt,
             scope: self.granted.scope.clone(),
+            home: self
+                .approved
+                .policy
+                .repository
+                .setup
+                .as_ref()
+                .map(|_| setup::home()),
             read_only: self.read_only().await?,
             limits: AgentLimits {
                 wall,

@@ -25,9 +25,7 @@ mod request;
 mod tests;
 
 use std::{
-    fs::{self, File, Permissions},
-    io,
-    os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -35,7 +33,7 @@ use std::{
 
 use sallyport_workflows::usage::Usage;
 use secrecy::SecretString;
-use tokio::{net::UnixListener, task::JoinHandle, time::Instant};
+use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -47,7 +45,7 @@ pub use self::{
     price::{Price, price_of},
     rate::{Pace, RateLimits},
 };
-use crate::sandbox::{ROOM_UID, runs_as_root};
+use crate::sandbox::socket;
 
 /// The socket's name in its folder.
 pub const SOCKET: &str = "gw.sock";
@@ -194,7 +192,7 @@ impl Gateway {
             folder: folder.clone(),
             source,
         };
-        let listener = listen(&folder).map_err(failed)?;
+        let listener = socket::listen(&folder, SOCKET).map_err(failed)?;
         let deadline = Instant::now() + limits.wall;
         let run = Arc::new(Run {
             config: Arc::clone(&self.config),
@@ -267,27 +265,4 @@ impl Drop for RunGateway {
         self.server.abort();
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-fn listen(folder: &Path) -> io::Result<UnixListener> {
-    if folder.exists() {
-        // Left by a worker that was killed.
-        fs::remove_dir_all(folder)?;
-    }
-    fs::create_dir_all(folder)?;
-    let opened = File::open(folder)?;
-    // A socket's path may have 107 bytes, and data folders lie deep. This name of the same folder is short.
-    let short = format!("/proc/self/fd/{}/{SOCKET}", opened.as_raw_fd());
-    let listener = UnixListener::bind(short)?;
-    let socket = folder.join(SOCKET);
-    if runs_as_root() {
-        std::os::unix::fs::chown(folder, None, Some(ROOM_UID))?;
-        std::os::unix::fs::chown(&socket, None, Some(ROOM_UID))?;
-        fs::set_permissions(&socket, Permissions::from_mode(0o660))?;
-        fs::set_permissions(folder, Permissions::from_mode(0o750))?;
-    } else {
-        fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
-        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
-    }
-    Ok(listener)
 }

@@ -290,6 +290,7 @@ mod tests {
             .map(|path| TreeFile {
                 path: path.clone(),
                 bytes: 0,
+                object: String::new(),
             })
             .collect();
         let listed = list(&all);

@@ -339,6 +339,7 @@ mod tests {
                 gates: vec![gate],
                 detected: false,
                 scope: Default::default(),
+                setup: None,
             },
         };
         let task = PlanTask {

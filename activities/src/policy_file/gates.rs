@@ -83,6 +83,19 @@ pub(super) fn checked(
     Ok(gates)
 }
 
+/// The command, if it is one.
+pub(super) fn checked_command(
+    text: &str,
+    command: &Spanned<String>,
+) -> Result<String, PolicyProblem> {
+    let line = command.get_ref();
+    if line.trim().is_empty() || line.len() > 4096 || line.contains('\0') {
+        let problem = "`command` must be a shell command of at most 4096 bytes";
+        return Err(wrong(text, command.span().start, problem));
+    }
+    Ok(line.clone())
+}
+
 fn gate(text: &str, entry: GateEntry) -> Result<QualityGate, PolicyProblem> {
     let name = entry.name.get_ref();
     let plain = !name.trim().is_empty() && !name.chars().any(char::is_control);
@@ -95,11 +108,7 @@ fn gate(text: &str, entry: GateEntry) -> Result<QualityGate, PolicyProblem> {
             format!("`{REVIEW}` is no name for a gate: in a SPEC it stands for a person who looks");
         return Err(wrong(text, entry.name.span().start, &problem));
     }
-    let command = entry.command.get_ref();
-    if command.trim().is_empty() || command.len() > 4096 || command.contains('\0') {
-        let problem = "`command` must be a shell command of at most 4096 bytes";
-        return Err(wrong(text, entry.command.span().start, problem));
-    }
+    let command = checked_command(text, &entry.command)?;
     let timeout_seconds = match &entry.timeout_seconds {
         None => DEFAULT_GATE_SECONDS,
         Some(seconds) if (1..=MAXIMUM_GATE_SECONDS).contains(seconds.get_ref()) => {
@@ -113,7 +122,7 @@ fn gate(text: &str, entry: GateEntry) -> Result<QualityGate, PolicyProblem> {
     };
     Ok(QualityGate {
         name: name.clone(),
-        command: command.clone(),
+        command,
         required: entry.required,
         allow_red_base: entry.allow_red_base,
         timeout_seconds,

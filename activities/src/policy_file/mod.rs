@@ -6,6 +6,7 @@
 
 mod gates;
 mod scope;
+mod setup;
 
 use sallyport_workflows::{
     policy::InstallationPolicy,
@@ -15,10 +16,11 @@ use sallyport_workflows::{
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
-pub use self::gates::{
-    MAXIMUM_ALL_GATES_SECONDS, MAXIMUM_GATE_SECONDS, MAXIMUM_GATES, QualityGate,
+use self::{gates::GateEntry, scope::ScopeEntry, setup::SetupEntry};
+pub use self::{
+    gates::{MAXIMUM_ALL_GATES_SECONDS, MAXIMUM_GATE_SECONDS, MAXIMUM_GATES, QualityGate},
+    setup::{MAXIMUM_SETUP_SECONDS, Setup},
 };
-use self::{gates::GateEntry, scope::ScopeEntry};
 
 /// The file's name, at the top of the repository.
 pub const FILE: &str = ".sallyport.toml";
@@ -41,6 +43,9 @@ pub struct RepositoryPolicy {
     /// What it says of the scope of every SPEC.
     #[serde(default, skip_serializing_if = "ScopeRules::is_empty")]
     pub scope: ScopeRules,
+    /// How what it depends on is installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Setup>,
 }
 
 impl RepositoryPolicy {
@@ -111,6 +116,8 @@ struct File {
     gates: Vec<GateEntry>,
     #[serde(default)]
     scope: ScopeEntry,
+    #[serde(default)]
+    setup: Option<SetupEntry>,
     /// Read by [`crate::policy_section`].
     #[serde(default, rename = "policy")]
     _policy: IgnoredAny,
@@ -128,6 +135,7 @@ pub fn parse(content: Option<&[u8]>) -> Result<RepositoryPolicy, PolicyProblem> 
         gates: gates::checked(text, file.gates)?,
         detected: false,
         scope: file.scope.checked(text)?,
+        setup: file.setup.map(|setup| setup.checked(text)).transpose()?,
     })
 }
 
@@ -196,7 +204,7 @@ mod tests {
                 "comand",
             ),
             (format!("{gate}colour = 'red'\n"), 4, "colour"),
-            (format!("{gate}[setup]\n"), 4, "setup"),
+            (format!("{gate}[setups]\n"), 4, "setups"),
             (format!("{gate}timeout_seconds = 0\n"), 4, "timeout_seconds"),
             (
                 format!("{gate}timeout_seconds = 3601\n"),

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{QaError, QaRoom, report::StoredObject};
 use crate::{
     policy_file::QualityGate,
-    sandbox::{CommandResult, Limits, Stopped, run_command},
+    sandbox::{CommandResult, Layer, Limits, Room, Stopped, run_in},
+    setup,
 };
 
 /// How much of a gate's output is kept at hand, in bytes from its end. All that was captured is stored.
@@ -75,7 +76,11 @@ pub(super) async fn run_all(
             wall: Duration::from_secs(gate.timeout_seconds),
             ..Limits::for_commands()
         };
-        let result = run_command(room.sandbox, tree, &gate.command, limits).await?;
+        let mut inner = Room::new(Layer::Inner, tree, limits);
+        if room.installed.is_some() {
+            inner = inner.variable("HOME", setup::home());
+        }
+        let result = run_in(room.sandbox, &inner, &gate.command).await?;
         runs.push(stored(room, gate, result).await?);
     }
     Ok(runs)
@@ -104,7 +109,7 @@ async fn stored(
 }
 
 /// The last `limit` bytes of `text`, or a little less: no character is cut.
-pub(super) fn end_of(text: &str, limit: usize) -> &str {
+pub(crate) fn end_of(text: &str, limit: usize) -> &str {
     let mut start = text.len().saturating_sub(limit);
     while !text.is_char_boundary(start) {
         start += 1;

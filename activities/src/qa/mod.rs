@@ -40,6 +40,7 @@ use crate::{
     leaks::LeakCheck,
     policy_file::QualityGate,
     sandbox::{Sandbox, SandboxError},
+    setup::{Installed, SetupError, Setups},
     workspace::{Workspace, WorkspaceError, checkout, diff::readable},
 };
 
@@ -49,6 +50,9 @@ pub enum QaError {
     /// A clean checkout could not be made.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
+    /// What the repository depends on could not be laid out.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
     /// git could not do its part.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -78,6 +82,8 @@ pub struct QaRoom<'a> {
     pub earlier: &'a EarlierResults,
     /// Takes the installation's own secrets out of what gates print.
     pub leaks: &'a LeakCheck,
+    /// What the repository depends on, if it has a setup.
+    pub installed: Option<(&'a Setups, &'a Installed)>,
 }
 
 /// What QA looks at.
@@ -217,6 +223,9 @@ impl Bench<'_> {
     ) -> Result<Vec<GateRun>, QaError> {
         let (index, files) = (self.folder.join("index"), self.folder.join("tree"));
         checkout::check_out(self.room.git, &index, tree, &files).await?;
+        if let Some((setups, installed)) = self.room.installed {
+            setups.lay_out(installed, &files).await?;
+        }
         let runs = gates::run_all(self.room, &files, gates, announce).await?;
         checkout::remove(&files).await?;
         Ok(runs)
@@ -242,7 +251,12 @@ impl Bench<'_> {
             .argument(format!("{tree}^{{tree}}"))
             .text()
             .await?;
-        if let Some(runs) = earlier.find(objects, &tree, gates).await {
+        // What is known of a tree is known of it with what was installed then.
+        let known_by = match self.room.installed {
+            None => tree.clone(),
+            Some((_, installed)) => format!("{tree} {}", installed.key()),
+        };
+        if let Some(runs) = earlier.find(objects, &known_by, gates).await {
             let missing = |run: &GateRun| matches!(run.end, End::Exited { code: 126 | 127 });
             let mut pairs = runs.iter().zip(now.unwrap_or(&runs));
             if !pairs.any(|(then, now)| missing(then) && !missing(now)) {
@@ -250,7 +264,7 @@ impl Bench<'_> {
             }
         }
         let runs = self.run(&tree, gates, announce).await?;
-        earlier.keep(&tree, gates, &runs);
+        earlier.keep(&known_by, gates, &runs);
         Ok(runs)
     }
 

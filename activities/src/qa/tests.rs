@@ -58,6 +58,7 @@ impl Laboratory {
             workspace: &self.workspace,
             earlier: &self.earlier,
             leaks: &self.leaks,
+            installed: None,
         };
         let subject = Subject {
             commit,

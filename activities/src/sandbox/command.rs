@@ -53,8 +53,21 @@ pub async fn run_command(
     command: &str,
     limits: Limits,
 ) -> Result<CommandResult, SandboxError> {
-    let wall = limits.wall;
-    let room = Room::new(Layer::Inner, workspace, limits);
+    run_in(
+        sandbox,
+        &Room::new(Layer::Inner, workspace, limits),
+        command,
+    )
+    .await
+}
+
+/// Runs `command` with bash in `room`. Returns when every process that it started is gone.
+pub async fn run_in(
+    sandbox: &Sandbox,
+    room: &Room,
+    command: &str,
+) -> Result<CommandResult, SandboxError> {
+    let wall = room.limits().wall;
     let kills_before = memory::kills(&sandbox.counters);
     let start = Instant::now();
     // One stream for both, so that a failure's message stands where it belongs. The command comes as an argument of its
@@ -66,14 +79,14 @@ pub async fn run_command(
         "bash",
         command,
     ];
-    let mut process = sandbox.spawn(&room, &program).await?;
+    let mut process = sandbox.spawn(room, &program).await?;
     drop(process.stdin.take());
     let output = tokio::spawn(Capture::new(KEPT_BYTES, KEPT_BYTES).drain(process.stdout.take()));
     let complaints = tokio::spawn(Capture::new(2048, 2048).drain(process.stderr.take()));
 
     let ended = tokio::select! {
         exit = timeout(wall, process.wait()) => exit.map_err(|_| Stopped::TimeUp),
-        reason = outgrown(workspace, room.limits()) => Err(Stopped::Outgrown(reason)),
+        reason = outgrown(room.workspace(), room.limits()) => Err(Stopped::Outgrown(reason)),
     };
     let (exit, mut stopped) = match ended {
         Ok(exit) => (exit?, None),

@@ -27,6 +27,7 @@ mod read_only;
 mod room;
 mod seccomp;
 mod size;
+pub(crate) mod socket;
 mod spawner;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -40,9 +41,9 @@ use std::{
 };
 
 pub use capture::{Capture, Captured};
-pub use command::{CommandResult, Stopped, run_command};
+pub use command::{CommandResult, Stopped, run_command, run_in};
 pub use files::{FileProblem, give_to_room, open_beneath, read_beneath};
-pub(crate) use launcher::FILE as LAUNCHER;
+pub(crate) use launcher::{FILE as LAUNCHER, quote};
 pub use preflight::{preflight, preflight_without_node, system_program};
 pub use process::{RoomExit, RoomProcess};
 pub use read_only::keep_read_only;

@@ -140,6 +140,10 @@ impl Room {
         &self.limits
     }
 
+    pub(super) fn workspace(&self) -> &Path {
+        &self.workspace
+    }
+
     pub(super) fn layer(&self) -> Layer {
         self.layer
     }

@@ -108,6 +108,7 @@ mod tests {
                 gates: vec![gate],
                 detected: false,
                 scope: Default::default(),
+                setup: None,
             },
         };
         let text = spec_markdown("FL-1", &spec());

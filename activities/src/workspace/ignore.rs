@@ -7,6 +7,7 @@
 use crate::{
     git::Git,
     mirror::{Mirror, MirrorError},
+    setup::HOME,
 };
 
 /// The name of the files with rules.
@@ -29,7 +30,8 @@ pub async fn rules(mirror: &Mirror, commit: &str) -> Result<Vec<u8>, MirrorError
         .collect();
     // The last rule that fits counts, and a folder's own rules go before those above it.
     folders.sort_by_key(|folder| folder.matches('/').count());
-    let mut rules = Vec::new();
+    // The first rule, so that it is the weakest: what the base has to say counts more.
+    let mut rules = format!("/{HOME}/\n").into_bytes();
     for folder in folders {
         let path = format!("{folder}{NAME}");
         if let Some(content) = mirror.read(commit, &path, LIMIT).await? {
@@ -46,7 +48,7 @@ pub async fn rules(mirror: &Mirror, commit: &str) -> Result<Vec<u8>, MirrorError
 
 /// The files below `tree` that are neither in `index` nor ignored by `rules`, a file with such rules. A folder that is a
 /// repository of its own comes as its path with `/` behind it.
-pub(super) async fn untracked(
+pub(crate) async fn untracked(
     git: &Git,
     index: &std::path::Path,
     tree: &std::path::Path,

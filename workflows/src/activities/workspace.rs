@@ -21,8 +21,9 @@ use crate::{
 
 /// `claim_host`: answers at once, as soon as a host is alive.
 pub const CLAIM_HOST: Timing = Timing::seconds(30).for_ever();
-/// `prepare_workspace`: fetches and checks out, so ten minutes.
-pub const PREPARE_WORKSPACE: Timing = Timing::seconds(600).heartbeat(30).attempts(10);
+/// `prepare_workspace`: fetches and checks out, and installs what the repository depends on, which may take half an hour twice.
+/// A dead worker shows by its missing heartbeat.
+pub const PREPARE_WORKSPACE: Timing = Timing::seconds(2 * 60 * 60).heartbeat(30).attempts(10);
 /// `run_agent`: the agent's own limit (30 minutes by default, at most 4 hours) is kept by the activity; a dead worker
 /// shows by its missing heartbeat. Ten tries, since each restart of the worker uses one up; time and money are counted
 /// over all of them.

@@ -56,7 +56,8 @@ export function guardToolCalls(pi: ExtensionAPI) {
 			case "bash": {
 				const { usual, most } = policy.bashSeconds;
 				event.input.timeout = Math.min(event.input.timeout ?? usual, most);
-				event.input.command = `exec ${quote(policy.launcher)} ${quote(String(event.input.command))}`;
+				const home = policy.home === null ? "" : `export HOME=${quote(policy.home)}\n`;
+				event.input.command = `exec ${quote(policy.launcher)} ${quote(home + String(event.input.command))}`;
 				return undefined;
 			}
 			case REQUEST_SCOPE:

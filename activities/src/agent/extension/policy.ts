@@ -18,6 +18,8 @@ interface Policy {
 	};
 	/** The program that runs a shell command in an inner room. */
 	launcher: string;
+	/** The home folder of shell commands, if it is not an empty one. */
+	home: string | null;
 	/** Seconds that a shell command may take if the model does not say, and at most. */
 	bashSeconds: { usual: number; most: number };
 	/** How many tools may be called. */

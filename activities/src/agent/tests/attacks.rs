@@ -195,7 +195,7 @@ async fn without_its_policy_pi_does_nothing() {
         ("sallyport.ts", "export default ("),
         ("request_scope.ts", "export const ("),
     ] {
-        setup::write_files(&files, &gateway, &Scope::default(), &world.limits).unwrap();
+        setup::write_files(&files, &gateway, &Scope::default(), None, &world.limits).unwrap();
         fs::write(files.join(file), content).unwrap();
         let room = setup::room(
             &world.sandbox,
@@ -248,6 +248,7 @@ async fn a_conversations_name_cannot_be_a_path_or_an_option() {
             run_dir,
             prompt: String::new(),
             scope: Scope::default(),
+            home: None,
             read_only: Vec::new(),
             limits: world.limits.clone(),
             progress,

@@ -110,6 +110,7 @@ impl World {
         let cancel = CancellationToken::new();
         let run_dir = self.folder.path().join("run");
         let request = AgentRunRequest {
+            home: None,
             workspace: self.workspace(),
             session_dir: self.folder.path().join("session"),
             session_id: "ticket-1".to_owned(),

@@ -69,6 +69,7 @@ fn report(findings: &Findings, detected: bool) -> Report {
         gates,
         detected,
         scope: Default::default(),
+        setup: None,
     };
     let (spec, reference) = (spec(), reference());
     let facts = Facts {
