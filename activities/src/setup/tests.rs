@@ -132,7 +132,7 @@ async fn what_a_setup_installs_is_laid_out_and_made_only_once() {
     let mut world = World::new().await;
     let address = format!("http://{}/left-pad.js", world.registry);
     let command = format!(
-        "mkdir node_modules && {} && echo changed > src/a.js && touch $HOME/of-the-home && ln -s ../src node_modules/link",
+        "mkdir -p node_modules && {} && echo changed > src/a.js && touch $HOME/of-the-home && ln -s ../src node_modules/link",
         World::fetch(&address, "node_modules/left-pad.js")
     );
     let installed = world.install(&command).await.unwrap();
