@@ -194,7 +194,7 @@ pub fn ticket(project: &str) -> NewTicket {
 }
 
 /// A plan that changes the README.
-fn small_plan(project: &str) -> Value {
+pub fn small_plan(project: &str) -> Value {
     json!({
         "title": format!("Say what the library is for {}", mark(project)),
         "problem": "The README does not say it.",
@@ -244,25 +244,40 @@ fn break_policy(origin: &Path) {
 
 /// Commits a change of one file to main, as somebody else.
 pub fn commit(origin: &Path, file: &str, change: impl FnOnce(String) -> String) {
-    let tree = tempfile::tempdir().expect("a folder");
-    let path = tree.path().join("tree");
+    let before = git(&[
+        "-C",
+        &origin.display().to_string(),
+        "show",
+        &format!("main:{file}"),
+    ]);
+    commit_files(origin, &[(file, &change(before + "\n"))]);
+}
+
+/// Commits files with their contents to main, as somebody else.
+pub fn commit_files(origin: &Path, files: &[(&str, &str)]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tree");
+    let tree = path.display().to_string();
     git(&[
         "clone",
         "--quiet",
         "--",
         &origin.display().to_string(),
-        &path.display().to_string(),
+        &tree,
     ]);
-    let tree = path.display().to_string();
-    let path = path.join(file);
-    let text = std::fs::read_to_string(&path).expect("the file");
-    std::fs::write(&path, change(text)).expect("written");
+    for (file, content) in files {
+        let file = path.join(file);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        std::fs::write(file, content).expect("written");
+    }
     let who = ["-c", "user.name=Demo", "-c", "user.email=demo@example.com"];
-    let message = format!("Change {file}");
+    let names: Vec<&str> = files.iter().map(|(file, _)| *file).collect();
+    let message = format!("Change {}", names.join(", "));
+    git(&["-C", &tree, "add", "--all"]);
     git(&[
         &["-C", &tree],
         &who[..],
-        &["commit", "--quiet", "-am", &message],
+        &["commit", "--quiet", "-m", &message],
     ]
     .concat());
     git(&["-C", &tree, "push", "--quiet", "origin", "HEAD:main"]);

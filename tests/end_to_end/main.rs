@@ -6,6 +6,7 @@ mod audit;
 mod bad_input;
 mod chaos;
 mod crashes;
+mod dependencies;
 mod fixture;
 mod full_story;
 mod happy_path;

@@ -13,6 +13,7 @@ pub mod demo_scenario;
 pub mod flux_lens;
 pub mod full_story;
 pub mod installation;
+pub mod npm_registry;
 pub mod postgres;
 pub mod proxy;
 pub mod s3;
