@@ -62,9 +62,20 @@ async fn start(name: &str, registry: &NpmRegistry, registries: &str) -> Installa
 }
 
 async fn approved(sallyport: &Installation) -> String {
-    let id = sallyport.flux_lens.create_ticket(ticket("signal")).expect("it works");
-    let open = sallyport.api.until_gate(&id, "SPEC").await.expect("it works");
-    sallyport.api.decide(&open, "APPROVE", None).await.expect("it works");
+    let id = sallyport
+        .flux_lens
+        .create_ticket(ticket("signal"))
+        .expect("it works");
+    let open = sallyport
+        .api
+        .until_gate(&id, "SPEC")
+        .await
+        .expect("it works");
+    sallyport
+        .api
+        .decide(&open, "APPROVE", None)
+        .await
+        .expect("it works");
     id
 }
 

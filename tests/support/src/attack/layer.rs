@@ -45,6 +45,10 @@ pub enum Layer {
     Push,
     /// QA judges a checkout of the commit, by the gates that the base commit names.
     QualityGates,
+    /// The proxy that leads an installation to the registries.
+    Registries,
+    /// What an installation may leave.
+    Installed,
     /// What a SPEC may contain.
     SpecContract,
     /// What a request for more scope may contain.
@@ -78,6 +82,8 @@ impl Layer {
             Self::Leaks => "secret scan",
             Self::Push => "check before the push",
             Self::QualityGates => "quality gates",
+            Self::Registries => "registries' proxy",
+            Self::Installed => "rules of the setup",
             Self::SpecContract => "SPEC's contract",
             Self::ScopeRequest => "scope request's rules",
             Self::People => "people's gates",

@@ -1,7 +1,7 @@
 //! What attacks reach for: listeners of our own, in the network namespace of the attacks. Nobody may ever be heard there.
 
 use std::{
-    io::Read,
+    io::{Read, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
     os::{
         linux::net::SocketAddrExt as _,
@@ -32,6 +32,8 @@ pub struct Targets {
     pub tcp6: u16,
     /// Datagrams.
     pub udp: u16,
+    /// A registry: the one target that may be heard, and only by way of the proxy.
+    pub registry: u16,
     heard: Arc<Mutex<Vec<String>>>,
 }
 
@@ -55,6 +57,7 @@ impl Targets {
             tcp: tcp.local_addr()?.port(),
             tcp6: tcp6.local_addr()?.port(),
             udp: udp.local_addr()?.port(),
+            registry: serve_registry()?,
             heard,
         };
         for (name, listener) in [
@@ -98,6 +101,7 @@ impl Targets {
             tcp: 0,
             tcp6: 0,
             udp: 0,
+            registry: 0,
             heard: Arc::default(),
         }
     }
@@ -107,6 +111,21 @@ impl Targets {
     pub fn heard(&self) -> Vec<String> {
         std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Starts a registry that has everything. Answers its port.
+fn serve_registry() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.set_read_timeout(Some(PATIENCE));
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nyes");
+        }
+    });
+    Ok(port)
 }
 
 fn note(heard: &Mutex<Vec<String>>, name: &str, from: impl Read) {

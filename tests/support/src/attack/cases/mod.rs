@@ -1,5 +1,6 @@
 //! The attacks, a file for each kind.
 
+mod dependencies;
 mod escape;
 mod gateway;
 mod git;
@@ -57,6 +58,7 @@ pub fn all(ground: &Ground) -> Vec<Case> {
         escape::cases(ground),
         git::cases(ground),
         scope::cases(ground),
+        dependencies::cases(ground),
         limits::cases(),
         quality::cases(ground),
         words::cases(ground),

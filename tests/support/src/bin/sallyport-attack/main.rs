@@ -173,7 +173,11 @@ async fn play(
         "no case has such a name; `--list` shows them"
     );
     let jobs = arguments.jobs.max(1);
-    let config = format!("[worker]\nhost_slots = {jobs}\ncheckpoint_seconds = 1\n{more}");
+    let registry = ground.targets.registry;
+    let config = format!(
+        "[worker]\nhost_slots = {jobs}\ncheckpoint_seconds = 1\n{more}\n\
+         [worker.setup]\nregistries = [\"http://127.0.0.1:{registry}\"]\n"
+    );
     let kept = || format!("everything is kept in {}", ground.folder.display());
     let world = World::start(&ground.folder, ground.targets.clone(), cases, &config)
         .await
