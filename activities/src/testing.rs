@@ -186,9 +186,7 @@ fn policy() -> Policy {
         effective: InstallationPolicy::default(),
         repository: RepositoryPolicy {
             gates: vec![gate],
-            detected: false,
-            scope: Default::default(),
-            setup: None,
+            ..RepositoryPolicy::default()
         },
     }
 }

@@ -19,7 +19,6 @@ use sallyport_workflows::{
         AgentRun, HostClaim, PrepareWorkspace, QaResult, RemoveWorkspace, RunAgent, RunQa,
         definitions,
     },
-    text::shorten,
     ticket::TicketKey,
 };
 use temporalio_macros::activities;
@@ -80,17 +79,9 @@ impl WorkspaceSteps {
             checkpoint::mirror_with(context, ticket, &input.repository_url, base, start).await?;
         checkout::prepare(mirror.git(), &workspace, start).await?;
         if let Some(setup) = &approved.policy.repository.setup {
-            let mirror = &mirror;
-            let subject = setup::Subject {
-                mirror,
-                base,
-                setup,
-            };
-            let installed = context.setups.installed(subject, announce).await?;
-            context
-                .setups
-                .lay_out(&installed, &workspace.tree())
-                .await?;
+            let subject = setup::Subject::new(&mirror, base, setup);
+            let tree = workspace.tree();
+            context.setups.prepare(subject, &tree, announce).await?;
         }
         let source = Source {
             mirror: &mirror,
@@ -118,6 +109,16 @@ impl WorkspaceSteps {
         let workspace = self.workspace(ticket);
         let _alone = self.context.workspace_locks.hold(workspace.name()).await;
         let earlier = EarlierResults::in_folder(self.context.data_dir.join("earlier-results"));
+        let policy = &approved.policy.repository;
+        let installed = match &policy.setup {
+            None => None,
+            Some(setup) => {
+                let subject = setup::Subject::new(&mirror, base, setup);
+                let announce = |command: &str| announce(&setup::in_words(command));
+                Some(self.context.setups.installed(subject, announce).await?)
+            }
+        };
+        let setups = &self.context.setups;
         let room = QaRoom {
             sandbox: &self.context.sandbox,
             objects,
@@ -125,28 +126,7 @@ impl WorkspaceSteps {
             workspace: &workspace,
             earlier: &earlier,
             leaks: &self.context.leaks,
-            installed: None,
-        };
-        let policy = &approved.policy.repository;
-        let installed = match &policy.setup {
-            None => None,
-            Some(setup) => {
-                let mirror = &mirror;
-                let subject = setup::Subject {
-                    mirror,
-                    base,
-                    setup,
-                };
-                let announce =
-                    |command: &str| announce(&format!("setup: {}", shorten(command, 80)));
-                Some(self.context.setups.installed(subject, announce).await?)
-            }
-        };
-        let room = QaRoom {
-            installed: installed
-                .as_ref()
-                .map(|installed| (&self.context.setups, installed)),
-            ..room
+            installed: installed.as_ref().map(|installed| (setups, installed)),
         };
         let subject = Subject {
             commit,

@@ -137,19 +137,13 @@ async fn advance(
     let arrival = checkpoint::arrive(context, claim, ticket, &mirror, (base, parent)).await?;
     if arrival != Arrival::Here {
         if let Some(setup) = &approved.policy.repository.setup {
-            let mirror = &mirror;
-            let subject = setup::Subject {
-                mirror,
-                base,
-                setup,
-            };
             let announce = |command: &str| {
                 heartbeat.send_modify(|heartbeat| heartbeat.step = setup::in_words(command));
             };
-            let installed = context.setups.installed(subject, announce).await;
-            let installed = installed.map_err(StepError::from)?;
-            let laid_out = context.setups.lay_out(&installed, &workspace.tree()).await;
-            laid_out.map_err(StepError::from)?;
+            let subject = setup::Subject::new(&mirror, base, setup);
+            let tree = workspace.tree();
+            let prepared = context.setups.prepare(subject, &tree, announce);
+            prepared.await.map_err(StepError::from)?;
         }
         record.arrived(input.key.sequence, &arrival);
         write_down(record, context, input).await?;

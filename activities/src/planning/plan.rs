@@ -337,9 +337,7 @@ mod tests {
             effective: InstallationPolicy::default(),
             repository: RepositoryPolicy {
                 gates: vec![gate],
-                detected: false,
-                scope: Default::default(),
-                setup: None,
+                ..RepositoryPolicy::default()
             },
         };
         let task = PlanTask {

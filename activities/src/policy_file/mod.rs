@@ -32,7 +32,7 @@ pub const MAXIMUM_FILE_BYTES: u64 = 64 << 10;
 const EXAMPLE: &str = "[[gates]]\nname = \"Unit tests\"\ncommand = \"npm test\"\n";
 
 /// The repository's part of the policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RepositoryPolicy {
     /// What QA runs, in order. None if the file names none; then [`complete`](crate::qa::detect::complete) finds them.

@@ -22,7 +22,7 @@ mod tests;
 
 use std::{
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
@@ -161,6 +161,17 @@ pub struct Subject<'a> {
     pub setup: &'a Setup,
 }
 
+impl<'a> Subject<'a> {
+    /// The repository behind `mirror`, set up at `base` as `setup` says.
+    pub fn new(mirror: &'a Mirror, base: &'a str, setup: &'a Setup) -> Self {
+        Self {
+            mirror,
+            base,
+            setup,
+        }
+    }
+}
+
 /// The results of setups that are kept on this host.
 #[derive(Debug)]
 pub struct Setups {
@@ -232,6 +243,17 @@ impl Setups {
             .and_then(|opened| opened.set_modified(SystemTime::now()))
             .map_err(SetupError::io("marking the result of a setup as used"))?;
         Ok(installed)
+    }
+
+    /// Puts the result of a setup into `tree`, as [`installed`](Self::installed) and [`lay_out`](Self::lay_out) do.
+    pub async fn prepare(
+        &self,
+        subject: Subject<'_>,
+        tree: &Path,
+        announce: impl FnOnce(&str),
+    ) -> Result<(), SetupError> {
+        let installed = self.installed(subject, announce).await?;
+        self.lay_out(&installed, tree).await
     }
 
     /// Removes what was not used for long, and what a killed worker left half-made. Returns how many results.

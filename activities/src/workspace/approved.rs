@@ -106,9 +106,7 @@ mod tests {
             effective: InstallationPolicy::default(),
             repository: RepositoryPolicy {
                 gates: vec![gate],
-                detected: false,
-                scope: Default::default(),
-                setup: None,
+                ..RepositoryPolicy::default()
             },
         };
         let text = spec_markdown("FL-1", &spec());

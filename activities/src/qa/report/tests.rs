@@ -68,8 +68,7 @@ fn report(findings: &Findings, detected: bool) -> Report {
     let policy = RepositoryPolicy {
         gates,
         detected,
-        scope: Default::default(),
-        setup: None,
+        ..RepositoryPolicy::default()
     };
     let (spec, reference) = (spec(), reference());
     let facts = Facts {
