@@ -20,7 +20,7 @@ const KILLED: i32 = 128 + 9;
 pub enum Stopped {
     /// Its time was up.
     TimeUp,
-    /// The kernel killed it, or the whole room, because the machine's memory ran out.
+    /// The kernel killed programs of the room, or all of it, because its memory or the machine's ran out.
     OutOfMemory,
     /// Its workspace grew too large; in words.
     Outgrown(String),
@@ -93,6 +93,7 @@ pub async fn run_in(
         Err(reason) => (process.kill().await?, Some(reason)),
     };
     let duration = start.elapsed();
+    let own_memory_ran_out = process.ran_out_of_memory() == Some(true);
     let memory_ran_out = memory::kills(&sandbox.counters) > kills_before;
     // The room is gone, and with it every writer: both end at once.
     let (output, complaints) = (output.await, complaints.await);
@@ -100,7 +101,13 @@ pub async fn run_in(
         captured.map(Capture::finish).unwrap_or_default()
     };
     let (mut output, complaints) = (read(output), read(complaints));
-    if stopped.is_none() && !exit.success() && memory_ran_out {
+    if stopped.is_none() && !exit.success() && own_memory_ran_out {
+        stopped = Some(Stopped::OutOfMemory);
+        let most = room.limits().room_memory_bytes >> 20;
+        output.text.push_str(&format!(
+            "\n[while this ran, the kernel killed programs because the room's memory ran out: {most} MiB]\n"
+        ));
+    } else if stopped.is_none() && !exit.success() && memory_ran_out {
         let killed = !exit.completed || exit.code == KILLED;
         stopped = killed.then_some(Stopped::OutOfMemory);
         output.text.push_str(

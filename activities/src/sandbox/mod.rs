@@ -17,6 +17,7 @@
 //! | resources | [`Limits`] |
 
 mod capture;
+pub mod cgroup;
 mod command;
 mod files;
 mod launcher;
@@ -50,6 +51,7 @@ pub use read_only::keep_read_only;
 pub use room::{Layer, Limits, Room};
 pub(crate) use size::outgrown;
 
+use self::cgroup::Cgroups;
 use crate::tools::Tools;
 
 /// The user and group that rooms run as if the worker is root. Nobody else should have this number.
@@ -114,6 +116,8 @@ pub struct Sandbox {
     kit: PathBuf,
     /// The kernel's counters, see [`memory`].
     counters: PathBuf,
+    /// Groups for rooms, where this host has them.
+    cgroups: Option<Cgroups>,
 }
 
 impl Sandbox {
@@ -136,6 +140,7 @@ impl Sandbox {
             tools: tools.clone(),
             kit: folder,
             counters: PathBuf::from(memory::COUNTERS),
+            cgroups: find_cgroups(),
         };
         sandbox.write_kit()?;
         Ok(sandbox)
@@ -200,6 +205,19 @@ impl Sandbox {
             write_whole(&self.kit.join(name), mode, &content)?;
         }
         Ok(())
+    }
+}
+
+fn find_cgroups() -> Option<Cgroups> {
+    match Cgroups::find() {
+        Ok(cgroups) => {
+            tracing::info!(%cgroups, "rooms have control groups");
+            Some(cgroups)
+        }
+        Err(reason) => {
+            tracing::info!(%reason, "rooms have no control groups: memory is limited for each process alone");
+            None
+        }
     }
 }
 

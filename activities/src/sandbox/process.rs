@@ -29,6 +29,7 @@ use tokio::{
 
 use super::{
     Capture, Layer, Room, SETUP_TIMEOUT, Sandbox, SandboxError,
+    cgroup::RoomGroup,
     room::Descriptors,
     seccomp::{ABI_FILTER, AGENT_FILTER, CLONE3_FILTER, INNER_FILTER},
     spawner,
@@ -74,6 +75,7 @@ pub struct RoomProcess {
     first: Arc<OwnedFd>,
     status: BufReader<pipe::Receiver>,
     exit: Option<RoomExit>,
+    group: Option<RoomGroup>,
 }
 
 #[derive(Deserialize)]
@@ -147,9 +149,11 @@ impl Sandbox {
             return Err(setup_problem(outer).await);
         };
         // Now, while bubblewrap still waits for us: the number cannot have been given to another process yet.
+        let number = first.as_raw_nonzero().get();
         let Ok(first) = pidfd_open(first, PidfdFlags::empty()) else {
             return Err(setup_problem(outer).await);
         };
+        let group = self.group_of(room, number)?;
         if File::from(OwnedFd::from(block)).write_all(b"1").is_err() {
             // Nobody reads any more: it has given up by itself, and says why.
             return Err(setup_problem(outer).await);
@@ -163,7 +167,21 @@ impl Sandbox {
             first: Arc::new(first),
             status,
             exit: None,
+            group,
         })
+    }
+
+    /// Puts a room whose first process is `first`, and waits for us, into a group of its own.
+    fn group_of(&self, room: &Room, first: i32) -> Result<Option<RoomGroup>, SandboxError> {
+        let Some(cgroups) = &self.cgroups else {
+            return Ok(None);
+        };
+        let made = cgroups.make(room.limits());
+        let group = made.map_err(SandboxError::io("making a control group"))?;
+        group
+            .add(first)
+            .map_err(SandboxError::io("putting a sandbox into its control group"))?;
+        Ok(Some(group))
     }
 
     fn spawn_problem(&self, program: &str, source: io::Error) -> SandboxError {
@@ -269,6 +287,11 @@ impl RoomProcess {
         let mut line = String::new();
         self.status.read_line(&mut line).await.ok()?;
         serde_json::from_str::<Status>(&line).ok()?.exit_code
+    }
+
+    /// Whether the kernel killed a process of the room because its memory ran out. Nothing if nobody counts that here.
+    pub(super) fn ran_out_of_memory(&self) -> Option<bool> {
+        self.group.as_ref().map(RoomGroup::ran_out_of_memory)
     }
 
     /// Kills everything in the room and returns when all of it is gone.

@@ -34,6 +34,9 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Memory of each process, in bytes. Counts what is written to, not the gigabytes that Node only reserves.
     pub memory_bytes: u64,
+    /// Memory of all processes of the room together, in bytes, its `/tmp` included. Kept where the host has
+    /// [control groups](super::cgroup).
+    pub room_memory_bytes: u64,
     /// Size of the room's `/tmp`, in bytes. It is memory.
     pub tmp_bytes: u64,
     /// What the workspace may take on the disk, in bytes. Measured every two seconds.
@@ -52,6 +55,7 @@ impl Limits {
             open_files: 1024,
             file_bytes: 1 << 30,
             memory_bytes: 4 << 30,
+            room_memory_bytes: 6 << 30,
             tmp_bytes: 256 << 20,
             workspace_bytes: 4 << 30,
             workspace_entries: 500_000,

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use sallyport_activities::{
-    sandbox::{self, ROOM_UID, Sandbox},
+    sandbox::{self, ROOM_UID, Sandbox, cgroup::Cgroups},
     tools::{PI_CLI, Tools, ToolsError},
 };
 
@@ -32,8 +32,8 @@ pub struct Facts {
     pub bwrap: Option<PathBuf>,
     /// Whether bubblewrap makes rooms.
     pub bubblewrap: Probe,
-    /// How processes can be limited together.
-    pub cgroups: Cgroups,
+    /// What a room's control group limits, or why it has none.
+    pub cgroups: Result<String, String>,
     /// The list of tools.
     pub manifest: PathBuf,
     /// The tools in it, or why it cannot be read.
@@ -77,25 +77,6 @@ pub enum Probe {
     Fails(String),
     /// It was not tried, because something is missing.
     NotTried(String),
-}
-
-/// How processes can be limited together.
-#[derive(Clone, Debug)]
-pub enum Cgroups {
-    /// The unified tree.
-    V2 {
-        /// Its controllers.
-        controllers: Vec<String>,
-        /// Whether our own part of the tree is ours to divide.
-        delegated: bool,
-    },
-    /// One tree for each controller.
-    V1 {
-        /// Those that are mounted.
-        controllers: Vec<String>,
-    },
-    /// None is mounted.
-    None,
 }
 
 /// One of the pinned tools.
@@ -143,7 +124,9 @@ pub async fn gather(manifest: &Path, data_dir: &Path) -> anyhow::Result<Facts> {
         bubblewrap: try_bubblewrap(listed.as_ref().ok(), bwrap.as_deref(), data_dir).await?,
         bwrap,
         programs,
-        cgroups: cgroups(),
+        cgroups: Cgroups::find()
+            .map(|cgroups| cgroups.to_string())
+            .map_err(|reason| reason.to_string()),
         tools: tools(manifest, listed),
         manifest: manifest.to_owned(),
         disk: Disk {
@@ -230,40 +213,6 @@ fn probe_folder(data_dir: &Path) -> anyhow::Result<tempfile::TempDir> {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))
         .context("cannot open a temporary folder to the room's user")?;
     Ok(folder)
-}
-
-fn cgroups() -> Cgroups {
-    let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
-    let root = Path::new("/sys/fs/cgroup");
-    if let Ok(controllers) = fs::read_to_string(root.join("cgroup.controllers")) {
-        return Cgroups::V2 {
-            controllers: words(controllers),
-            delegated: own_cgroup(root).is_some_and(|own| writable(&own)),
-        };
-    }
-    let controllers: Vec<String> = ["cpu", "memory", "pids"]
-        .into_iter()
-        .filter(|name| root.join(name).join("cgroup.procs").exists())
-        .map(str::to_owned)
-        .collect();
-    if controllers.is_empty() {
-        Cgroups::None
-    } else {
-        Cgroups::V1 { controllers }
-    }
-}
-
-/// The part of the unified tree that this process is in.
-fn own_cgroup(root: &Path) -> Option<PathBuf> {
-    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let own = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    Some(root.join(own))
-}
-
-fn writable(folder: &Path) -> bool {
-    use rustix::fs::{Access, access};
-    let may = |path: &Path| access(path, Access::WRITE_OK).is_ok();
-    may(folder) && may(&folder.join("cgroup.procs")) && may(&folder.join("cgroup.subtree_control"))
 }
 
 fn tools(manifest: &Path, listed: Result<Tools, ToolsError>) -> Result<Vec<Tool>, String> {

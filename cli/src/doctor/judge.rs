@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    facts::{Cgroups, Disk, Facts, Probe},
+    facts::{Disk, Facts, Probe},
     limits,
     report::{Check, Report},
 };
@@ -28,7 +28,7 @@ pub fn judge(facts: &Facts) -> Report {
             tools(facts),
             disk(&facts.disk),
         ],
-        limits: limits::of_bubblewrap(),
+        limits: limits::of_bubblewrap(facts.cgroups.is_ok()),
     }
 }
 
@@ -149,19 +149,14 @@ fn bubblewrap(facts: &Facts) -> Check {
     }
 }
 
-fn cgroups(cgroups: &Cgroups) -> Check {
+fn cgroups(cgroups: &Result<String, String>) -> Check {
     const NAME: &str = "cgroups";
     match cgroups {
-        Cgroups::V2 {
-            controllers,
-            delegated,
-        } => {
-            let whose = if *delegated { "ours" } else { "not ours" };
-            let controllers = controllers.join(", ");
-            Check::ok(NAME, format!("v2 ({controllers}), {whose} to divide"))
-        }
-        Cgroups::V1 { controllers } => Check::ok(NAME, format!("v1 ({})", controllers.join(", "))),
-        Cgroups::None => Check::ok(NAME, "none mounted"),
+        Ok(limited) => Check::ok(NAME, limited),
+        Err(reason) => Check::warning(NAME, format!("none for rooms: {reason}")).remedy([
+            "Rooms work all the same; but memory is limited for each process alone, and not for a room.",
+            "If the worker is a service of systemd, give it: Delegate=yes and DelegateSubgroup=worker",
+        ]),
     }
 }
 

@@ -5,8 +5,8 @@ use sallyport_workflows::text::{grouped, seconds};
 
 use super::report::Limit;
 
-/// The limits of a shell command's or a gate's room.
-pub fn of_bubblewrap() -> Vec<Limit> {
+/// The limits of a shell command's or a gate's room, on a host that has control groups for rooms or has not.
+pub fn of_bubblewrap(has_cgroups: bool) -> Vec<Limit> {
     let limits = Limits::for_commands();
     let limit = |of, allowed: String, kept_by| Limit {
         of,
@@ -28,12 +28,23 @@ pub fn of_bubblewrap() -> Vec<Limit> {
         limit(
             "memory",
             format!("{} each process", mebibytes(limits.memory_bytes)),
-            "rlimit (DATA), no cgroup",
+            "rlimit (DATA)",
         ),
+        match has_cgroups {
+            true => limit(
+                "memory",
+                format!("{} in the room", mebibytes(limits.room_memory_bytes)),
+                "control group",
+            ),
+            false => limit("memory", "any in the room".to_owned(), "no control group"),
+        },
         limit(
             "processes",
             format!("{} in the room", limits.processes),
-            "rlimit (NPROC), counted in the room's user namespace",
+            match has_cgroups {
+                true => "control group, and rlimit (NPROC)",
+                false => "rlimit (NPROC), counted in the room's user namespace",
+            },
         ),
         limit(
             "open files",

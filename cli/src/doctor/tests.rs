@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     distribution::Distribution,
-    facts::{Cgroups, Disk, Facts, Kernel, Probe, Program, Tool},
+    facts::{Disk, Facts, Kernel, Probe, Program, Tool},
     judge::judge,
     report::{Report, Verdict},
 };
@@ -41,10 +41,7 @@ fn ubuntu() -> Facts {
         ],
         bwrap: Some("/usr/bin/bwrap".into()),
         bubblewrap: Probe::Works,
-        cgroups: Cgroups::V2 {
-            controllers: vec!["cpu".into(), "memory".into(), "pids".into()],
-            delegated: false,
-        },
+        cgroups: Ok("version 2: memory, processes, CPU of a room together".into()),
         manifest: "/srv/.tools/tools.json".into(),
         tools: Ok(["Postgres", "Node", "Pi", "Temporal"].map(tool).into()),
         disk: Disk {
@@ -161,9 +158,7 @@ fn a_bare_machine_is_told_what_to_install() {
     }
     facts.bwrap = None;
     facts.bubblewrap = Probe::NotTried("bubblewrap is not on this machine".into());
-    facts.cgroups = Cgroups::V1 {
-        controllers: vec!["memory".into()],
-    };
+    facts.cgroups = Err("none are mounted".into());
     facts.tools = Err("cannot read the list of tools /srv/.tools/tools.json".into());
     facts.disk.free = Some(100 << 20);
     let report = judge(&facts);
@@ -192,7 +187,7 @@ fn the_json_says_the_same() {
     assert_eq!(json["checks"][2]["name"], "user namespaces");
     assert_eq!(json["checks"][2]["verdict"], "failed");
     assert!(json["checks"][0].get("remedy").is_none());
-    assert_eq!(json["limits"][3]["of"], "processes");
+    assert_eq!(json["limits"][4]["of"], "processes");
 }
 
 #[tokio::test]

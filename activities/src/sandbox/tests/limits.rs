@@ -78,6 +78,37 @@ async fn memory_and_disk_are_limited() {
     );
 }
 
+/// Each process takes little, and all together more than the room may have.
+#[tokio::test]
+async fn memory_is_limited_for_the_room_as_a_whole() {
+    let house = House::new();
+    if house.sandbox.cgroups.is_none() {
+        eprintln!("not tried: this host has no control groups for rooms");
+        return;
+    }
+    let limits = Limits {
+        room_memory_bytes: 200 << 20,
+        ..Limits::for_commands()
+    };
+    let hold = |count: usize| {
+        format!(
+            "for i in $(seq {count}); do perl -e '$x = \"x\" x (50 << 20); sleep 1; print \"held\\n\"' & done; \
+             for job in $(jobs -p); do wait $job || failed=1; done; [ -z \"$failed\" ]"
+        )
+    };
+    let result = house.run_within(limits.clone(), &hold(1)).await;
+    assert!(result.success(), "{result:?}");
+    let result = house.run_within(limits, &hold(8)).await;
+    assert_eq!(result.stopped, Some(Stopped::OutOfMemory), "{result:?}");
+    assert!(
+        result
+            .output
+            .text
+            .contains("the room's memory ran out: 200 MiB"),
+        "{result:?}"
+    );
+}
+
 /// The kernel cannot be made to run out of memory in a test, but what it then does can be: it kills, and counts.
 #[tokio::test]
 async fn a_command_that_was_killed_for_memory_is_no_broken_sandbox() {
