@@ -153,12 +153,14 @@ impl MaintenanceSteps {
             self.remove(workspace).await?;
         }
         let lost = self.remove_lost().await?;
+        let parked = self.remove_parked(now - kept).await?;
         Ok(MaintenanceReport::new(
             task,
             [
                 ("workspaces", found),
                 ("removed", over.len() as u64),
                 ("lost", lost),
+                ("parked", parked),
                 ("setups", setups),
             ],
         ))
@@ -183,6 +185,24 @@ impl MaintenanceSteps {
             let claim = hosts::claim_of(database, &ticket).await?;
             if claim.is_some_and(|claim| claim.host_id != *host_id) {
                 self.remove(&workspace).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes what is here of tickets that have been parked since before `before`; a retry begins with their checkpoint.
+    /// Their commits stay in the mirror. Returns how many.
+    async fn remove_parked(&self, before: DateTime<Utc>) -> Result<u64, StepError> {
+        let Context {
+            database, data_dir, ..
+        } = &*self.context;
+        let mut removed = 0;
+        for ticket in workflows::parked_before(database, before).await? {
+            let workspace = Workspace::of(data_dir, &ticket);
+            if workspace.root().symlink_metadata().is_ok() {
+                let _alone = self.context.workspace_locks.hold(workspace.name()).await;
+                checkout::remove(workspace.root()).await?;
                 removed += 1;
             }
         }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::SystemTime};
 
-use sallyport_ledger::transitions::record_transition;
+use sallyport_ledger::{
+    checkpoints::{self, Checkpoint},
+    transitions::record_transition,
+};
 use sallyport_test_support::scripted_model::Scenario;
 use sallyport_workflows::{
     State,
@@ -19,11 +22,16 @@ fn steps(house: &House, retention: RetentionConfig) -> MaintenanceSteps {
 
 /// Ends a ticket that is on record, so many days ago.
 async fn end(house: &House, ticket: &TicketKey, days: i64) {
+    bring_to(house, ticket, State::Cancelled, days).await;
+}
+
+/// Brings a ticket that is on record to `state`, so many days ago.
+async fn bring_to(house: &House, ticket: &TicketKey, state: State, days: i64) {
     let end = TransitionRecord {
         ticket: ticket.clone(),
         sequence: 2,
         from: Some(State::Pending),
-        to: State::Cancelled,
+        to: state,
         at: Utc::now() - TimeDelta::days(days),
         triggered_by: "system".into(),
         reason: None,
@@ -70,6 +78,7 @@ async fn only_workspaces_of_tickets_that_ended_long_ago_go() {
             ("workspaces", 4),
             ("removed", 1),
             ("lost", 0),
+            ("parked", 0),
             ("setups", 0)
         ])
     );
@@ -84,6 +93,7 @@ async fn only_workspaces_of_tickets_that_ended_long_ago_go() {
             ("workspaces", 3),
             ("removed", 0),
             ("lost", 0),
+            ("parked", 0),
             ("setups", 0)
         ])
     );
@@ -108,6 +118,56 @@ async fn what_is_left_of_tickets_that_another_host_has_goes_at_once() {
         workspace.root().exists()
     };
     assert!(is_there(&ours) && !is_there(&lost));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_is_parked_for_long_keeps_its_checkpoint_and_not_its_disk() {
+    let house = House::new(&[("a", "a\n")], Scenario::new()).await;
+    let database = &house.context.database;
+    let checkpoint = Checkpoint {
+        step: 1,
+        ended: false,
+        bundle: house
+            .context
+            .store(&house.ticket, "a bundle")
+            .await
+            .unwrap(),
+        taken_at: Utc::now(),
+    };
+    let mut kept = Vec::new();
+    for (id, state, days, has_checkpoint) in [
+        ("OLD", State::Error, 8, true),
+        ("FAILED", State::QaFailed, 8, true),
+        ("YOUNG", State::Error, 6, true),
+        ("ALONE", State::Error, 8, false),
+        ("WAITS", State::AwaitingPrApproval, 8, true),
+    ] {
+        let ticket = TicketKey::first("flux-lens", id);
+        put_on_record(database, &ticket, house.origin.url()).await;
+        hosts::adopt(database, &ticket, "host-1").await.unwrap();
+        if has_checkpoint {
+            let recorded = checkpoints::record(database, &ticket, "host-1", &checkpoint);
+            assert!(recorded.await.unwrap());
+        }
+        bring_to(&house, &ticket, state, days).await;
+        fs::create_dir_all(Workspace::of(&house.context.data_dir, &ticket).tree()).unwrap();
+        kept.push(ticket);
+    }
+    let report = steps(&house, RetentionConfig::default())
+        .sweep_workspaces(Utc::now())
+        .await
+        .unwrap();
+    assert_eq!(report.counts["parked"], 2, "{report}");
+    kept.retain(|ticket| {
+        Workspace::of(&house.context.data_dir, ticket)
+            .root()
+            .exists()
+    });
+    let names: Vec<_> = kept
+        .iter()
+        .map(|ticket| ticket.ticket_id.as_str())
+        .collect();
+    assert_eq!(names, ["YOUNG", "ALONE", "WAITS"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

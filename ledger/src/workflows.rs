@@ -237,19 +237,53 @@ pub async fn ended_before(
     database: &Database,
     before: DateTime<Utc>,
 ) -> Result<Vec<TicketKey>, LedgerError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        KeyRow,
         "SELECT source, ticket_id, attempt FROM workflows WHERE completed_at < $1",
         before,
     )
     .fetch_all(database.pool())
     .await
     .trying_to("find the tickets that ended")?;
-    let keys = rows.into_iter().map(|row| TicketKey {
-        source: row.source,
-        ticket_id: row.ticket_id,
-        attempt: convert::from_integer(row.attempt),
-    });
-    Ok(keys.collect())
+    Ok(rows.into_iter().map(TicketKey::from).collect())
+}
+
+/// The tickets that have been parked since before `before` and have a checkpoint: what is of them on a host's disk can be
+/// had again.
+pub async fn parked_before(
+    database: &Database,
+    before: DateTime<Utc>,
+) -> Result<Vec<TicketKey>, LedgerError> {
+    let parked = State::ALL.into_iter().filter(|state| state.is_parked());
+    let parked: Vec<String> = parked.map(|state| state.to_string()).collect();
+    let rows = sqlx::query_as!(
+        KeyRow,
+        "SELECT source, ticket_id, attempt FROM workflows
+         WHERE state = ANY($1) AND since < $2
+           AND EXISTS (SELECT FROM checkpoints WHERE checkpoints.workflow_id = workflows.id)",
+        &parked,
+        before,
+    )
+    .fetch_all(database.pool())
+    .await
+    .trying_to("find the tickets that are parked for long")?;
+    Ok(rows.into_iter().map(TicketKey::from).collect())
+}
+
+struct KeyRow {
+    source: String,
+    ticket_id: String,
+    attempt: i32,
+}
+
+impl From<KeyRow> for TicketKey {
+    fn from(row: KeyRow) -> Self {
+        Self {
+            source: row.source,
+            ticket_id: row.ticket_id,
+            attempt: convert::from_integer(row.attempt),
+        }
+    }
 }
 
 /// A row as the table has it. Columns of the original design that nothing fills yet are read, and not passed on.
