@@ -44,7 +44,7 @@ use crate::{
     },
     setup,
     walls::{Wall, stands},
-    workspace::{Workspace, approved, checkout, snapshot::Source},
+    workspace::{Workspace, approved, checkout, disk, snapshot::Source},
 };
 
 /// Implements the activities on a host with a workspace.
@@ -69,6 +69,7 @@ impl WorkspaceSteps {
         announce: impl FnOnce(&str),
     ) -> Result<(), StepError> {
         let (context, ticket) = (&self.context, &input.ticket);
+        disk::check(&context.data_dir)?;
         let id = &ticket.ticket_id;
         let approved = approved::load(&context.objects, id, &input.spec, &input.policy).await?;
         let workspace = self.workspace(ticket);
@@ -100,6 +101,7 @@ impl WorkspaceSteps {
         mut announce: impl FnMut(&str),
     ) -> Result<QaResult, StepError> {
         let ticket = &input.key.ticket;
+        disk::check(&self.context.data_dir)?;
         let objects = &self.context.objects;
         let approved =
             approved::load(objects, &ticket.ticket_id, &input.spec, &input.policy).await?;

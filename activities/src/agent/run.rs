@@ -205,9 +205,19 @@ pub async fn run_pi(
         folder: files.clone(),
         source,
     })?;
-    give_to_room(&request.workspace)?;
-    keep_read_only(&request.workspace, &request.read_only)?;
-    give_to_room(&request.session_dir)?;
+    let (workspace, session) = (request.workspace.clone(), request.session_dir.clone());
+    let read_only = request.read_only;
+    // A large repository has many files, and all of them are gone through.
+    let handed_over = tokio::task::spawn_blocking(move || -> Result<(), FileProblem> {
+        give_to_room(&workspace)?;
+        keep_read_only(&workspace, &read_only)?;
+        give_to_room(&session)
+    });
+    let handed_over = handed_over.await.map_err(|error| AgentError::Setup {
+        folder: files.clone(),
+        source: io::Error::other(error),
+    })?;
+    handed_over?;
 
     let room = setup::room(
         sandbox,

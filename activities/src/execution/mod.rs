@@ -46,6 +46,7 @@ use crate::{
         approved::{self, ApprovedSpec},
         checkout,
         diff::paths_at,
+        disk,
     },
 };
 
@@ -99,6 +100,7 @@ pub async fn run_agent(
     heartbeat: watch::Sender<AgentHeartbeat>,
     cancel: CancellationToken,
 ) -> Result<AgentRun, RunEnd> {
+    disk::check(&context.data_dir)?;
     let claim = checkpoint::held(context, &input.key.ticket).await?;
     let mut record = RunRecord::load(context, &input.key).await?;
     let result = advance(context, input, &claim, &mut record, heartbeat, cancel);

@@ -15,6 +15,7 @@
 pub mod approved;
 pub mod checkout;
 pub mod diff;
+pub mod disk;
 pub mod ignore;
 pub mod lock;
 pub(crate) mod read;
