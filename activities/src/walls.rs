@@ -17,6 +17,8 @@ pub enum Wall {
     Network,
     /// System calls are filtered.
     SystemCalls,
+    /// A setup reaches the configured registries only.
+    Registries,
     /// The diff is judged from outside.
     Diff,
     /// QA looks for secrets and large files.

@@ -25,7 +25,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::registries::Registries;
-use crate::sandbox::socket;
+use crate::{
+    sandbox::socket,
+    walls::{Wall, stands},
+};
 
 /// The socket's name in its folder.
 pub(super) const SOCKET: &str = "registries.sock";
@@ -150,7 +153,7 @@ impl Shared {
             true => self.registries.has_host(&host, port),
             false => plain && self.registries.has_plain(&host, port),
         };
-        if !is_open {
+        if !is_open && stands(Wall::Registries) {
             self.note_refused(&host, port);
             let message =
                 format!("{host}:{port} is no registry that this installation lets a setup reach");

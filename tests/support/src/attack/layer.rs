@@ -98,12 +98,13 @@ impl fmt::Display for Layer {
 }
 
 /// A layer that `cargo xtask attack --without` can take away, with its name in the worker's configuration.
-pub const WALLS: [(&str, Layer); 8] = [
+pub const WALLS: [(&str, Layer); 9] = [
     ("extension", Layer::Extension),
     ("read-only-files", Layer::ReadOnly),
     ("inner-room", Layer::InnerRoom),
     ("network", Layer::Network),
     ("system-calls", Layer::SystemCalls),
+    ("registries", Layer::Registries),
     ("diff", Layer::Diff),
     ("secret-scan", Layer::Leaks),
     ("push", Layer::Push),
