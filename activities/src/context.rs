@@ -25,7 +25,7 @@ use crate::{
     lease::Lease,
     mirror::Mirrors,
     planning::model::{GenaiPlanner, ModelError, Planner},
-    sandbox::{Sandbox, SandboxError},
+    sandbox::{EngineConfig, Sandbox, SandboxError},
     setup::{SetupConfig, Setups},
     tickets::{
         TicketSources,
@@ -65,6 +65,8 @@ pub struct Parts {
     pub checkpoint_every: Duration,
     /// `[worker.setup]`.
     pub setup: SetupConfig,
+    /// `[worker.sandbox]`.
+    pub engine: EngineConfig,
 }
 
 /// The parts do not fit together.
@@ -162,7 +164,8 @@ impl Context {
         let day_limit = parts.model.day_budget_micro_usd;
         let day_budget = DayBudget::new(parts.database.clone(), day_limit);
         let gateway = Gateway::new(parts.model.agent()?)?.within(day_budget.clone());
-        let sandbox = Sandbox::open(&parts.tools, &data_dir.join("room-kit"))?;
+        let kit = data_dir.join("room-kit");
+        let sandbox = Sandbox::open_with(&parts.tools, &kit, &parts.engine)?;
         let (rooms, leaks) = (sandbox.clone(), parts.leaks.clone());
         Ok(Self {
             setups: Setups::new(data_dir.join("setups"), parts.setup, rooms, leaks),

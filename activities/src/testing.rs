@@ -31,6 +31,7 @@ use crate::{
     leaks::{LARGEST_FILE, LeakCheck},
     planning::render::spec_markdown,
     policy_file::{Policy, QualityGate, RepositoryPolicy},
+    sandbox::EngineConfig,
     setup::SetupConfig,
     tools::Tools,
     workspace::approved::{ApprovedSpec, revision_of},
@@ -93,6 +94,7 @@ impl House {
             leaks: LeakCheck::new([OWN_SECRET.into()], LARGEST_FILE),
             checkpoint_every: Duration::from_secs(1),
             setup: SetupConfig::default(),
+            engine: EngineConfig::default(),
         };
         let ticket = TicketKey::first("flux-lens", "FL-1");
         let other = Parts {

@@ -59,6 +59,7 @@ pub fn worker(file: &Path) -> Result<(), Problem> {
             leaks: config.leak_check()?,
             checkpoint_every: config.worker.checkpoint_every(),
             setup: config.worker.setup.clone(),
+            engine: config.worker.sandbox.clone(),
         };
         let context = Context::build(parts)?;
         sandbox::preflight(&context.sandbox, &data_dir.join("workspaces")).await?;

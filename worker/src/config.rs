@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sallyport_activities::setup::SetupConfig;
+use sallyport_activities::{sandbox::EngineConfig, setup::SetupConfig};
 use sallyport_workflows::maintenance::MaintenanceTask;
 use serde::Deserialize;
 
@@ -43,6 +43,8 @@ pub struct WorkerConfig {
     pub secret_like_files: Vec<String>,
     /// What a repository's setup may reach, and how long its result is kept.
     pub setup: SetupConfig,
+    /// What makes the rooms that agents and gates run in.
+    pub sandbox: EngineConfig,
     /// Who is asked at each activity's boundaries.
     #[cfg(feature = "chaos")]
     pub boundary_hook: Option<std::net::SocketAddr>,
@@ -61,6 +63,7 @@ impl Default for WorkerConfig {
             largest_file_mib: 5,
             secret_like_files: Vec::new(),
             setup: SetupConfig::default(),
+            sandbox: EngineConfig::default(),
             #[cfg(feature = "chaos")]
             boundary_hook: None,
             #[cfg(feature = "chaos")]

@@ -20,8 +20,8 @@ use super::{
 use crate::{
     gateway::{Exhausted, GatewayReport, RunGateway, USED_UP},
     sandbox::{
-        Capture, FileProblem, RoomExit, RoomProcess, Sandbox, SandboxError, give_to_room,
-        keep_read_only, outgrown,
+        Capture, FileProblem, InnerRooms, RoomExit, RoomProcess, Sandbox, SandboxError,
+        give_to_room, keep_read_only, outgrown,
     },
     scope::Scope,
 };
@@ -227,6 +227,15 @@ pub async fn run_pi(
         request.gateway.socket_dir(),
         &request.limits,
     );
+    let rooms = InnerRooms::open(sandbox, &request.run_dir.join("rooms"), &request.workspace);
+    let rooms = rooms.map_err(|source| AgentError::Setup {
+        folder: request.run_dir.clone(),
+        source,
+    })?;
+    let room = match &rooms {
+        Some(rooms) => rooms.shown_to(room),
+        None => room,
+    };
     let line = setup::command_line(request.gateway.config(), &request.session_id);
     let line: Vec<&str> = line.iter().map(String::as_str).collect();
     let mut pi = sandbox.spawn(&room, &line).await?;
@@ -262,6 +271,9 @@ pub async fn run_pi(
     } else {
         farewell(&mut pi).await?
     };
+    if let Some(rooms) = rooms {
+        rooms.finish().await;
+    }
     let complaints = complaints
         .await
         .map(Capture::finish)

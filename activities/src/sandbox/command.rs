@@ -15,6 +15,15 @@ const KEPT_BYTES: usize = 128 << 10;
 /// The exit code of what `SIGKILL` ended.
 const KILLED: i32 = 128 + 9;
 
+/// What runs a command, which is the last argument. One stream for both outputs, so that a failure's message stands where it
+/// belongs. The command comes as an argument of its own and is not part of any other shell's text.
+pub(super) const SHELL: [&str; 4] = [
+    "/bin/bash",
+    "-c",
+    r#"exec 2>&1; exec /bin/bash -c "$1" </dev/null"#,
+    "bash",
+];
+
 /// Why a command did not end by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stopped {
@@ -70,15 +79,8 @@ pub async fn run_in(
     let wall = room.limits().wall;
     let kills_before = memory::kills(&sandbox.counters);
     let start = Instant::now();
-    // One stream for both, so that a failure's message stands where it belongs. The command comes as an argument of its
-    // own and is not part of any other shell's text.
-    let program = [
-        "/bin/bash",
-        "-c",
-        r#"exec 2>&1; exec /bin/bash -c "$1" </dev/null"#,
-        "bash",
-        command,
-    ];
+    let mut program = SHELL.to_vec();
+    program.push(command);
     let mut process = sandbox.spawn(room, &program).await?;
     drop(process.stdin.take());
     let output = tokio::spawn(Capture::new(KEPT_BYTES, KEPT_BYTES).drain(process.stdout.take()));

@@ -16,9 +16,12 @@
 //! | environment | emptied before bubblewrap starts, since its first process keeps what bubblewrap was started with |
 //! | resources | [`Limits`] |
 
+mod bubblewrap;
 mod capture;
 pub mod cgroup;
 mod command;
+mod docker;
+mod engine;
 mod files;
 mod launcher;
 mod memory;
@@ -43,15 +46,16 @@ use std::{
 
 pub use capture::{Capture, Captured};
 pub use command::{CommandResult, Stopped, run_command, run_in};
+pub(crate) use docker::rooms::InnerRooms;
+pub use engine::{Engine, EngineConfig, EngineName};
 pub use files::{FileProblem, give_to_room, open_beneath, read_beneath};
 pub(crate) use launcher::{FILE as LAUNCHER, quote};
 pub use preflight::{preflight, preflight_without_node, system_program};
-pub use process::{RoomExit, RoomProcess};
+pub use process::{RoomExit, RoomInput, RoomOutput, RoomProcess};
 pub use read_only::keep_read_only;
 pub use room::{Layer, Limits, Room};
 pub(crate) use size::outgrown;
 
-use self::cgroup::Cgroups;
 use crate::tools::Tools;
 
 /// The user and group that rooms run as if the worker is root. Nobody else should have this number.
@@ -116,14 +120,22 @@ pub struct Sandbox {
     kit: PathBuf,
     /// The kernel's counters, see [`memory`].
     counters: PathBuf,
-    /// Groups for rooms, where this host has them.
-    cgroups: Option<Cgroups>,
+    engine: Engine,
 }
 
 impl Sandbox {
     /// Writes the kit into `folder`, which is created, or brought up to date, if need be. As root, all folders above it
     /// must be passable for everybody.
     pub fn open(tools: &Tools, folder: &Path) -> Result<Self, SandboxError> {
+        Self::open_with(tools, folder, &EngineConfig::default())
+    }
+
+    /// The same with another engine than bubblewrap.
+    pub fn open_with(
+        tools: &Tools,
+        folder: &Path,
+        engine: &EngineConfig,
+    ) -> Result<Self, SandboxError> {
         // A worker may have been started with open files of its parent. Rust opens every file so that programs do not
         // inherit it; these were opened by somebody else and would be handed down into each room.
         close_fds::set_fds_cloexec(3, &[]);
@@ -140,7 +152,7 @@ impl Sandbox {
             tools: tools.clone(),
             kit: folder,
             counters: PathBuf::from(memory::COUNTERS),
-            cgroups: find_cgroups(),
+            engine: engine.open(),
         };
         sandbox.write_kit()?;
         Ok(sandbox)
@@ -156,6 +168,18 @@ impl Sandbox {
         &self.kit
     }
 
+    fn launcher(&self) -> String {
+        match &self.engine {
+            Engine::Bubblewrap { .. } => launcher::script(&Limits::for_commands()),
+            Engine::Docker(_) => docker::rooms::LAUNCHER.to_owned(),
+        }
+    }
+
+    /// What makes rooms.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     fn write_kit(&self) -> Result<(), SandboxError> {
         let filters = seccomp::filters();
         let account = format!("{ROOM_UID}");
@@ -167,7 +191,7 @@ impl Sandbox {
                 rustix::process::getgid().as_raw().to_string(),
             )
         };
-        let files: [(&str, u32, Vec<u8>); 9] = [
+        let files: [(&str, u32, Vec<u8>); 12] = [
             (seccomp::AGENT_FILTER, 0o644, filters.agent),
             (seccomp::INNER_FILTER, 0o644, filters.inner),
             (seccomp::CLONE3_FILTER, 0o644, filters.clone3),
@@ -183,16 +207,20 @@ impl Sandbox {
                 0o644,
                 b"127.0.0.1 localhost\n::1 localhost\n".to_vec(),
             ),
+            // Docker would show the host's.
+            ("etc/resolv.conf", 0o644, Vec::new()),
+            (
+                docker::rooms::CLIENT.0,
+                0o644,
+                docker::rooms::CLIENT.1.into(),
+            ),
+            ("etc/hostname", 0o644, b"room\n".to_vec()),
             (
                 "etc/nsswitch.conf",
                 0o644,
                 b"passwd: files\ngroup: files\nhosts: files\n".to_vec(),
             ),
-            (
-                launcher::FILE,
-                0o755,
-                launcher::script(&Limits::for_commands()).into(),
-            ),
+            (launcher::FILE, 0o755, self.launcher().into()),
         ];
         set_mode(&self.kit, 0o755)?;
         let etc = self.kit.join("etc");
@@ -205,19 +233,6 @@ impl Sandbox {
             write_whole(&self.kit.join(name), mode, &content)?;
         }
         Ok(())
-    }
-}
-
-fn find_cgroups() -> Option<Cgroups> {
-    match Cgroups::find() {
-        Ok(cgroups) => {
-            tracing::info!(%cgroups, "rooms have control groups");
-            Some(cgroups)
-        }
-        Err(reason) => {
-            tracing::info!(%reason, "rooms have no control groups: memory is limited for each process alone");
-            None
-        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use tokio::time::timeout;
 
 use super::{
-    Capture, KIT, LAUNCHER, Layer, Limits, Room, SETUP_TIMEOUT, Sandbox, SandboxError, run_command,
-    runs_as_root,
+    Capture, Engine, InnerRooms, KIT, LAUNCHER, Layer, Limits, Room, SETUP_TIMEOUT, Sandbox,
+    SandboxError, run_command, runs_as_root,
 };
 
 const INSTALL_BUBBLEWRAP: &str = "`apt-get install bubblewrap` (Debian, Ubuntu), `dnf install bubblewrap` (Fedora) or `pacman -S bubblewrap` (Arch)";
@@ -41,26 +41,45 @@ pub async fn preflight_without_node(sandbox: &Sandbox, folder: &Path) -> Result<
 }
 
 async fn check(sandbox: &Sandbox, folder: &Path, first: &str) -> Result<(), SandboxError> {
+    match sandbox.engine() {
+        Engine::Bubblewrap { .. } => require_programs(sandbox)?,
+        // In the room, for its first process.
+        Engine::Docker(_) => require(["flock"])?,
+    }
+    let probe = tempfile::tempdir_in(folder).map_err(SandboxError::io(format!(
+        "making a folder in {}",
+        folder.display()
+    )))?;
+    make_rooms(sandbox, &probe, first).await
+}
+
+fn require_programs(sandbox: &Sandbox) -> Result<(), SandboxError> {
     if !sandbox.tools().bwrap.is_file() {
         return Err(missing(
             sandbox.tools().bwrap.display().to_string(),
             INSTALL_BUBBLEWRAP,
         ));
     }
-    let mut programs = vec!["prlimit", "choom"];
-    if runs_as_root() {
-        programs.push("setpriv");
+    require(["prlimit", "choom"])?;
+    match runs_as_root() {
+        true => require(["setpriv"]),
+        false => Ok(()),
     }
-    for program in programs {
-        if system_program(program).is_none() {
-            return Err(missing(program.to_owned(), INSTALL_UTIL_LINUX));
-        }
-    }
+}
 
-    let probe = tempfile::tempdir_in(folder).map_err(SandboxError::io(format!(
-        "making a folder in {}",
-        folder.display()
-    )))?;
+fn require<const N: usize>(programs: [&str; N]) -> Result<(), SandboxError> {
+    let is_missing = |program: &&str| system_program(program).is_none();
+    match programs.into_iter().find(is_missing) {
+        Some(program) => Err(missing(program.to_owned(), INSTALL_UTIL_LINUX)),
+        None => Ok(()),
+    }
+}
+
+async fn make_rooms(
+    sandbox: &Sandbox,
+    probe: &tempfile::TempDir,
+    first: &str,
+) -> Result<(), SandboxError> {
     super::give_to_room(probe.path()).map_err(|problem| SandboxError::Setup {
         reason: problem.to_string(),
     })?;
@@ -83,7 +102,14 @@ async fn check(sandbox: &Sandbox, folder: &Path, first: &str) -> Result<(), Sand
 
 /// Starts a room from within an agent's, as each shell command of an agent is: some machines allow only the outer one.
 async fn room_in_room(sandbox: &Sandbox, workspace: &Path) -> Result<(), SandboxError> {
-    let room = Room::new(Layer::Agent, workspace, Limits::for_agents());
+    let mut room = Room::new(Layer::Agent, workspace, Limits::for_agents());
+    let folder =
+        tempfile::tempdir_in(sandbox.kit()).map_err(SandboxError::io("making a folder"))?;
+    let rooms = InnerRooms::open(sandbox, &folder.path().join("rooms"), workspace)
+        .map_err(SandboxError::io("offering rooms to a sandbox"))?;
+    if let Some(rooms) = &rooms {
+        room = rooms.shown_to(room);
+    }
     let launcher = format!("{KIT}/{LAUNCHER}");
     let mut process = sandbox.spawn(&room, &[&launcher, "echo sealed"]).await?;
     drop(process.stdin.take());

@@ -73,7 +73,7 @@ impl Limits {
 }
 
 #[derive(Clone, Debug)]
-enum Mount {
+pub(super) enum Mount {
     ReadOnly { source: PathBuf, target: PathBuf },
     Writable { source: PathBuf, target: PathBuf },
     Memory { target: PathBuf, bytes: u64 },
@@ -142,6 +142,14 @@ impl Room {
     /// What the room may use.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    pub(super) fn mounts(&self) -> &[Mount] {
+        &self.mounts
+    }
+
+    pub(super) fn environment(&self) -> &[(OsString, OsString)] {
+        &self.environment
     }
 
     pub(super) fn workspace(&self) -> &Path {
@@ -297,16 +305,23 @@ pub(super) fn walls(layer: Layer, places: &Places<'_>, limits: &Limits) -> Vec<O
         .add(WORKSPACE)
         .add("--chdir")
         .add(WORKSPACE);
-    for (name, value) in [
+    for (name, value) in usual_environment() {
+        line.add("--setenv").add(name).add(value);
+    }
+    line.0
+}
+
+/// What every room has in its environment.
+pub(super) fn usual_environment() -> Vec<(String, String)> {
+    [
         ("PATH", format!("{NODE}/bin:/usr/local/bin:/usr/bin:/bin")),
         ("HOME", "/home/agent".to_owned()),
         ("LANG", "C.UTF-8".to_owned()),
         ("TMPDIR", "/tmp".to_owned()),
         ("GIT_CONFIG_NOSYSTEM", "1".to_owned()),
-    ] {
-        line.add("--setenv").add(name).add(value);
-    }
-    line.0
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }
 
 /// What runs first in a room. The kernel counts a user's processes per user namespace, and holds the count against the

@@ -28,83 +28,95 @@ pub(super) struct Filters {
     pub(super) abi: Vec<u8>,
 }
 
+/// A system call: its name, and its number on this machine.
+pub(super) type Call = (&'static str, libc::c_long);
+
+macro_rules! calls {
+    ($($call:ident),* $(,)?) => { &[$((name_of(stringify!($call)), libc::$call)),*] };
+}
+
+/// `mount` of `SYS_mount`.
+const fn name_of(constant: &'static str) -> &'static str {
+    constant.split_at(4).1
+}
+
 /// Refused in every room.
-const REFUSED: &[libc::c_long] = &[
+pub(super) const REFUSED: &[Call] = calls![
     // Looking into, or reaching through, other processes.
-    libc::SYS_ptrace,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_kcmp,
-    libc::SYS_pidfd_getfd,
+    SYS_ptrace,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_kcmp,
+    SYS_pidfd_getfd,
     // io_uring makes sockets without calling socket().
-    libc::SYS_io_uring_setup,
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
+    SYS_io_uring_setup,
+    SYS_io_uring_enter,
+    SYS_io_uring_register,
     // Parts of the kernel with a large surface that no build or test needs.
-    libc::SYS_bpf,
-    libc::SYS_perf_event_open,
-    libc::SYS_userfaultfd,
-    libc::SYS_keyctl,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_name_to_handle_at,
+    SYS_bpf,
+    SYS_perf_event_open,
+    SYS_userfaultfd,
+    SYS_keyctl,
+    SYS_add_key,
+    SYS_request_key,
+    SYS_open_by_handle_at,
+    SYS_name_to_handle_at,
     // Administration.
-    libc::SYS_kexec_load,
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-    libc::SYS_acct,
-    libc::SYS_swapon,
-    libc::SYS_swapoff,
-    libc::SYS_reboot,
-    libc::SYS_syslog,
-    libc::SYS_quotactl,
-    libc::SYS_settimeofday,
-    libc::SYS_clock_settime,
-    libc::SYS_adjtimex,
-    libc::SYS_clock_adjtime,
-    libc::SYS_vhangup,
-    libc::SYS_fanotify_init,
+    SYS_kexec_load,
+    SYS_init_module,
+    SYS_finit_module,
+    SYS_delete_module,
+    SYS_acct,
+    SYS_swapon,
+    SYS_swapoff,
+    SYS_reboot,
+    SYS_syslog,
+    SYS_quotactl,
+    SYS_settimeofday,
+    SYS_clock_settime,
+    SYS_adjtimex,
+    SYS_clock_adjtime,
+    SYS_vhangup,
+    SYS_fanotify_init,
     // Memory placement, which reaches other processes' pages.
-    libc::SYS_move_pages,
-    libc::SYS_migrate_pages,
-    libc::SYS_mbind,
-    libc::SYS_set_mempolicy,
+    SYS_move_pages,
+    SYS_migrate_pages,
+    SYS_mbind,
+    SYS_set_mempolicy,
 ];
 
 /// Refused in every room, where the machine has them at all.
 #[cfg(target_arch = "x86_64")]
-const REFUSED_HERE: &[libc::c_long] = &[
-    libc::SYS_kexec_file_load,
-    libc::SYS_iopl,
-    libc::SYS_ioperm,
-    libc::SYS_modify_ldt,
-    libc::SYS_lookup_dcookie,
+pub(super) const REFUSED_HERE: &[Call] = calls![
+    SYS_kexec_file_load,
+    SYS_iopl,
+    SYS_ioperm,
+    SYS_modify_ldt,
+    SYS_lookup_dcookie,
 ];
 #[cfg(not(target_arch = "x86_64"))]
-const REFUSED_HERE: &[libc::c_long] = &[libc::SYS_kexec_file_load];
+pub(super) const REFUSED_HERE: &[Call] = calls![SYS_kexec_file_load];
 
 /// Refused in an inner room. An agent's room needs them to set inner rooms up.
-const REFUSED_INSIDE: &[libc::c_long] = &[
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_pivot_root,
-    libc::SYS_chroot,
-    libc::SYS_fsopen,
-    libc::SYS_fsconfig,
-    libc::SYS_fsmount,
-    libc::SYS_fspick,
-    libc::SYS_move_mount,
-    libc::SYS_open_tree,
-    libc::SYS_mount_setattr,
-    libc::SYS_unshare,
-    libc::SYS_setns,
-    libc::SYS_personality,
+pub(super) const REFUSED_INSIDE: &[Call] = calls![
+    SYS_mount,
+    SYS_umount2,
+    SYS_pivot_root,
+    SYS_chroot,
+    SYS_fsopen,
+    SYS_fsconfig,
+    SYS_fsmount,
+    SYS_fspick,
+    SYS_move_mount,
+    SYS_open_tree,
+    SYS_mount_setattr,
+    SYS_unshare,
+    SYS_setns,
+    SYS_personality,
 ];
 
 /// `clone` with one of these makes a namespace.
-const NEW_NAMESPACE: [libc::c_int; 7] = [
+pub(super) const NEW_NAMESPACE: [libc::c_int; 7] = [
     libc::CLONE_NEWUSER,
     libc::CLONE_NEWNS,
     libc::CLONE_NEWPID,
@@ -114,8 +126,11 @@ const NEW_NAMESPACE: [libc::c_int; 7] = [
     libc::CLONE_NEWCGROUP,
 ];
 
+/// The families of sockets that a room may open.
+pub(super) const FAMILIES: [libc::c_int; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+
 /// Typing into the terminal that the worker was started from.
-const TERMINAL_REQUESTS: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+pub(super) const TERMINAL_REQUESTS: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
 /// Compiles the filters for the machine that this runs on.
 pub(super) fn filters() -> Filters {
@@ -132,16 +147,16 @@ pub(super) fn filters() -> Filters {
 
 fn layer(makes_inner_rooms: bool) -> BpfProgram {
     let mut refused: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for call in REFUSED.iter().chain(REFUSED_HERE) {
+    for (_, call) in REFUSED.iter().chain(REFUSED_HERE) {
         refused.insert(*call, Vec::new());
     }
 
-    let mut families = vec![libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+    let mut families = FAMILIES.to_vec();
     if makes_inner_rooms {
         // bubblewrap brings the loopback interface of a new room up through netlink.
         families.push(libc::AF_NETLINK);
     } else {
-        for call in REFUSED_INSIDE {
+        for (_, call) in REFUSED_INSIDE {
             refused.insert(*call, Vec::new());
         }
         let any_namespace = NEW_NAMESPACE.iter().map(|flag| {

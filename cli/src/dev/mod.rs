@@ -23,7 +23,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::installation::{person, read_users, tools_manifest};
 use self::{
     data_dir::DataDir,
     installation::Addresses,
@@ -31,6 +30,10 @@ use self::{
     postgres::Postgres,
     processes::{Event, Kept, Program},
     temporal::Temporal,
+};
+pub use self::{
+    installation::{person, read_users, tools_manifest},
+    preflight::engine_config,
 };
 use crate::{
     arguments::DevArguments,
@@ -105,7 +108,7 @@ impl Plan {
         ];
         let [starter_port, temporal_port, ui_port, postgres_port] =
             [0, 1, 2, 3].map(|index: usize| ports[index].number());
-        preflight::require_sandbox(&tools, &data).await?;
+        preflight::require_sandbox(&tools, &data, &layers).await?;
 
         let temporal = Temporal {
             program: tools.temporal.clone(),

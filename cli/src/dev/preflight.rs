@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use sallyport_activities::{sandbox, sandbox::Sandbox, tools::Tools};
+use sallyport_activities::{
+    sandbox::{self, EngineConfig, Sandbox},
+    tools::Tools,
+};
 
 use super::data_dir::DataDir;
 use crate::{
@@ -101,14 +104,31 @@ pub fn require_setpriv() -> Result<(), Problem> {
     .hint("install util-linux: `apt-get install util-linux` (Debian, Ubuntu)"))
 }
 
+/// `[worker.sandbox]`, or what holds where it is not there.
+pub fn engine_config(layers: &Layers) -> Result<EngineConfig, Problem> {
+    let Some(section) = layers.get(&["worker", "sandbox"]) else {
+        return Ok(EngineConfig::default());
+    };
+    section.clone().try_into().map_err(|error: toml::de::Error| {
+        let message = format!("`worker.sandbox` is wrong: {}", error.message());
+        Problem::new(Exit::Usage, message)
+            .hint("write `engine = \"bubblewrap\"` or `engine = \"docker\"`, and `docker_socket` if it is not the usual one")
+    })
+}
+
 /// Makes a room and checks that it is sealed.
-pub async fn require_sandbox(tools: &Tools, data: &DataDir) -> Result<(), Problem> {
+pub async fn require_sandbox(
+    tools: &Tools,
+    data: &DataDir,
+    layers: &Layers,
+) -> Result<(), Problem> {
+    let engine = engine_config(layers)?;
     let (kit, workspaces) = (
         data.path().join("room-kit"),
         data.passable_folder("workspaces")?,
     );
     let check = async {
-        let sandbox = Sandbox::open(tools, &kit)?;
+        let sandbox = Sandbox::open_with(tools, &kit, &engine)?;
         sandbox::preflight(&sandbox, &workspaces).await
     };
     check

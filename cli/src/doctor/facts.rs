@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use sallyport_activities::{
-    sandbox::{self, ROOM_UID, Sandbox, cgroup::Cgroups},
+    sandbox::{self, EngineConfig, EngineName, ROOM_UID, Sandbox, cgroup::Cgroups},
     tools::{PI_CLI, Tools, ToolsError},
 };
 
@@ -30,8 +30,10 @@ pub struct Facts {
     pub programs: Vec<Program>,
     /// Where bubblewrap is.
     pub bwrap: Option<PathBuf>,
-    /// Whether bubblewrap makes rooms.
-    pub bubblewrap: Probe,
+    /// Which engine is configured.
+    pub engine: EngineName,
+    /// Whether it makes rooms.
+    pub rooms: Probe,
     /// What a room's control group limits, or why it has none.
     pub cgroups: Result<String, String>,
     /// The list of tools.
@@ -100,7 +102,11 @@ pub struct Disk {
 }
 
 /// Looks at this machine.
-pub async fn gather(manifest: &Path, data_dir: &Path) -> anyhow::Result<Facts> {
+pub async fn gather(
+    manifest: &Path,
+    data_dir: &Path,
+    engine: &EngineConfig,
+) -> anyhow::Result<Facts> {
     let uid = rustix::process::geteuid().as_raw();
     let listed = Tools::load(manifest);
     let mut programs = vec![
@@ -121,7 +127,8 @@ pub async fn gather(manifest: &Path, data_dir: &Path) -> anyhow::Result<Facts> {
         room_uid: if uid == 0 { ROOM_UID } else { uid },
         distribution: Distribution::here(uid == 0),
         kernel: kernel(),
-        bubblewrap: try_bubblewrap(listed.as_ref().ok(), bwrap.as_deref(), data_dir).await?,
+        engine: engine.engine,
+        rooms: try_rooms(listed.as_ref().ok(), bwrap.as_deref(), data_dir, engine).await?,
         bwrap,
         programs,
         cgroups: Cgroups::find()
@@ -163,13 +170,18 @@ fn kernel() -> Kernel {
 }
 
 /// Makes a room as a worker would. Without the list of tools it is made without Node, which says as much of the kernel.
-async fn try_bubblewrap(
+async fn try_rooms(
     listed: Option<&Tools>,
     bwrap: Option<&Path>,
     data_dir: &Path,
+    engine: &EngineConfig,
 ) -> anyhow::Result<Probe> {
-    let Some(bwrap) = bwrap else {
-        return Ok(Probe::NotTried("bubblewrap is not on this machine".into()));
+    let bwrap = match (bwrap, engine.engine) {
+        (Some(bwrap), _) => bwrap,
+        (None, EngineName::Docker) => Path::new(""),
+        (None, EngineName::Bubblewrap) => {
+            return Ok(Probe::NotTried("bubblewrap is not on this machine".into()));
+        }
     };
     let folder = probe_folder(data_dir)?;
     let tools = match listed {
@@ -187,7 +199,7 @@ async fn try_bubblewrap(
         }
     };
     let tried = async {
-        let sandbox = Sandbox::open(&tools, &folder.path().join("kit"))?;
+        let sandbox = Sandbox::open_with(&tools, &folder.path().join("kit"), engine)?;
         match listed {
             Some(_) => sandbox::preflight(&sandbox, folder.path()).await,
             None => sandbox::preflight_without_node(&sandbox, folder.path()).await,

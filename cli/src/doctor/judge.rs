@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use sallyport_activities::sandbox::EngineName;
+
 use super::{
     facts::{Disk, Facts, Probe},
     limits,
@@ -16,19 +18,30 @@ const NO_SPACE: u64 = 512 << 20;
 
 /// Judges `facts`.
 pub fn judge(facts: &Facts) -> Report {
+    let works = matches!(facts.rooms, Probe::Works);
+    let (checks, limits) = match facts.engine {
+        EngineName::Bubblewrap => (
+            vec![
+                user(facts),
+                programs(facts),
+                user_namespaces(facts),
+                rooms(facts),
+                cgroups(&facts.cgroups),
+                tools(facts),
+                disk(&facts.disk),
+            ],
+            limits::of_bubblewrap(facts.cgroups.is_ok()),
+        ),
+        EngineName::Docker => (
+            vec![user(facts), rooms(facts), tools(facts), disk(&facts.disk)],
+            limits::of_docker(),
+        ),
+    };
     Report {
-        engine: "bubblewrap",
-        works: matches!(facts.bubblewrap, Probe::Works),
-        checks: vec![
-            user(facts),
-            programs(facts),
-            user_namespaces(facts),
-            bubblewrap(facts),
-            cgroups(&facts.cgroups),
-            tools(facts),
-            disk(&facts.disk),
-        ],
-        limits: limits::of_bubblewrap(facts.cgroups.is_ok()),
+        engine: engine(facts),
+        works,
+        checks,
+        limits,
     }
 }
 
@@ -67,7 +80,7 @@ fn programs(facts: &Facts) -> Check {
 fn user_namespaces(facts: &Facts) -> Check {
     const NAME: &str = "user namespaces";
     let (kernel, sudo) = (&facts.kernel, facts.distribution.sudo());
-    let works = matches!(facts.bubblewrap, Probe::Works);
+    let works = matches!(facts.rooms, Probe::Works);
     let is = |setting: &Option<String>, value: &str| setting.as_deref() == Some(value);
     let turn = |setting: &str, value: &str| {
         [
@@ -106,7 +119,7 @@ fn user_namespaces(facts: &Facts) -> Check {
         Some(most) => format!("allowed, {most} at most"),
         None => "allowed".to_owned(),
     };
-    if let (false, Probe::Fails(_)) = (works, &facts.bubblewrap) {
+    if let (false, Probe::Fails(_)) = (works, &facts.rooms) {
         return Check::warning(NAME, format!("{most}, by the kernel's settings")).remedy([
             "If no room can be made, something around this process forbids it. Start a container around it with:",
             "--security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined",
@@ -137,15 +150,22 @@ fn apparmor_profile(bwrap: &Path, restricted: bool, sudo: &str) -> Vec<String> {
     lines
 }
 
-fn bubblewrap(facts: &Facts) -> Check {
-    const NAME: &str = "bubblewrap";
-    match &facts.bubblewrap {
+fn engine(facts: &Facts) -> &'static str {
+    match facts.engine {
+        EngineName::Bubblewrap => "bubblewrap",
+        EngineName::Docker => "docker",
+    }
+}
+
+fn rooms(facts: &Facts) -> Check {
+    let name = engine(facts);
+    match &facts.rooms {
         Probe::Works => Check::ok(
-            NAME,
+            name,
             "a sealed room was made, and another one from within an agent's",
         ),
-        Probe::Fails(reason) => Check::failed(NAME, reason),
-        Probe::NotTried(reason) => Check::failed(NAME, format!("not tried: {reason}")),
+        Probe::Fails(reason) => Check::failed(name, reason),
+        Probe::NotTried(reason) => Check::failed(name, format!("not tried: {reason}")),
     }
 }
 

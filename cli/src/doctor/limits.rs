@@ -5,6 +5,20 @@ use sallyport_workflows::text::{grouped, seconds};
 
 use super::report::Limit;
 
+/// The limits of a shell command's or a gate's container.
+pub fn of_docker() -> Vec<Limit> {
+    let mut limits = of_bubblewrap(true);
+    for limit in &mut limits {
+        limit.kept_by = match limit.kept_by {
+            "control group" | "control group, and rlimit (NPROC)" => {
+                "Docker's engine, by a control group"
+            }
+            other => other,
+        };
+    }
+    limits
+}
+
 /// The limits of a shell command's or a gate's room, on a host that has control groups for rooms or has not.
 pub fn of_bubblewrap(has_cgroups: bool) -> Vec<Limit> {
     let limits = Limits::for_commands();

@@ -17,7 +17,7 @@ use anyhow::Context as _;
 
 use crate::{
     arguments::DoctorArguments,
-    dev::{read_users, tools_manifest},
+    dev::{engine_config, read_users, tools_manifest},
     exit::{Exit, Problem},
     instance::DATA_DIR,
     terminal::{self, Painter},
@@ -34,7 +34,8 @@ pub async fn run(arguments: DoctorArguments) -> Result<(), Problem> {
         (None, Some(configured)) => here.join(Path::new(configured)),
         (None, None) => here.join(DATA_DIR),
     };
-    let facts = facts::gather(&tools_manifest(&layers, &here), &data_dir).await?;
+    let engine = engine_config(&layers)?;
+    let facts = facts::gather(&tools_manifest(&layers, &here), &data_dir, &engine).await?;
     let report = judge::judge(&facts);
     let text = if arguments.json {
         format!(

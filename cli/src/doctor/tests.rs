@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use sallyport_activities::sandbox::{EngineConfig, EngineName};
+
 use super::{
     distribution::Distribution,
     facts::{Disk, Facts, Kernel, Probe, Program, Tool},
@@ -40,7 +42,8 @@ fn ubuntu() -> Facts {
             program("choom", "util-linux"),
         ],
         bwrap: Some("/usr/bin/bwrap".into()),
-        bubblewrap: Probe::Works,
+        engine: EngineName::Bubblewrap,
+        rooms: Probe::Works,
         cgroups: Ok("version 2: memory, processes, CPU of a room together".into()),
         manifest: "/srv/.tools/tools.json".into(),
         tools: Ok(["Postgres", "Node", "Pi", "Temporal"].map(tool).into()),
@@ -54,7 +57,7 @@ fn ubuntu() -> Facts {
 fn restricted() -> Facts {
     let mut facts = ubuntu();
     facts.kernel.apparmor_restrict_unprivileged_userns = Some("1".into());
-    facts.bubblewrap = Probe::Fails(
+    facts.rooms = Probe::Fails(
         "the sandbox could not be set up: bwrap: setting up uid map: Permission denied".into(),
     );
     facts
@@ -106,7 +109,7 @@ fn an_ubuntu_that_keeps_namespaces_from_bubblewrap_is_told_how_to_allow_them() {
     );
 
     let mut exempt = restricted();
-    exempt.bubblewrap = Probe::Works;
+    exempt.rooms = Probe::Works;
     assert_eq!(
         found(&judge(&exempt), "user namespaces").verdict,
         Verdict::Ok
@@ -129,7 +132,7 @@ fn other_reasons_have_their_own_remedies() {
     ];
     for (change, command) in cases {
         let mut facts = ubuntu();
-        facts.bubblewrap = Probe::Fails("no".into());
+        facts.rooms = Probe::Fails("no".into());
         change(&mut facts.kernel);
         let report = judge(&facts);
         let check = found(&report, "user namespaces");
@@ -157,7 +160,7 @@ fn a_bare_machine_is_told_what_to_install() {
         program.found = false;
     }
     facts.bwrap = None;
-    facts.bubblewrap = Probe::NotTried("bubblewrap is not on this machine".into());
+    facts.rooms = Probe::NotTried("bubblewrap is not on this machine".into());
     facts.cgroups = Err("none are mounted".into());
     facts.tools = Err("cannot read the list of tools /srv/.tools/tools.json".into());
     facts.disk.free = Some(100 << 20);
@@ -194,15 +197,15 @@ fn the_json_says_the_same() {
 async fn this_machine_is_looked_at_without_anything_being_there() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let facts = super::facts::gather(&folder.path().join("none.json"), &data)
-        .await
-        .unwrap();
+    let facts = super::facts::gather(
+        &folder.path().join("none.json"),
+        &data,
+        &EngineConfig::default(),
+    )
+    .await
+    .unwrap();
     assert!(facts.tools.is_err());
     assert!(facts.disk.free.is_some());
-    assert!(
-        matches!(facts.bubblewrap, Probe::Works),
-        "{:?}",
-        facts.bubblewrap
-    );
+    assert!(matches!(facts.rooms, Probe::Works), "{:?}", facts.rooms);
     assert!(!Path::new(&data).exists(), "nothing was made");
 }

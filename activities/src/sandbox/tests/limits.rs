@@ -82,7 +82,7 @@ async fn memory_and_disk_are_limited() {
 #[tokio::test]
 async fn memory_is_limited_for_the_room_as_a_whole() {
     let house = House::new();
-    if house.sandbox.cgroups.is_none() {
+    if !house.sandbox.engine.limits_rooms() {
         eprintln!("not tried: this host has no control groups for rooms");
         return;
     }
@@ -113,6 +113,9 @@ async fn memory_is_limited_for_the_room_as_a_whole() {
 #[tokio::test]
 async fn a_command_that_was_killed_for_memory_is_no_broken_sandbox() {
     let mut house = House::new();
+    if house.is_docker() {
+        return; // whose engine tells by itself
+    }
     let counters = house.folder.path().join("vmstat");
     let count =
         |kills: u32| fs::write(&counters, format!("pgfault 5\noom_kill {kills}\n")).unwrap();
@@ -243,7 +246,7 @@ async fn the_launcher_caps_what_reaches_pi() {
         .await;
     assert_eq!(exit, 4);
     assert!(output.total_bytes < 1_100_000, "{}", output.total_bytes);
-    assert!(output.text.contains("output left out") && output.text.ends_with("the end\n"));
+    assert!(output.text.contains("left out") && output.text.ends_with("the end\n"));
 
     let (exit, output) = house
         .run_through_launcher(

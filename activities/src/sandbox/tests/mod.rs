@@ -23,11 +23,19 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         // The room's user has to pass.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-        let sandbox =
-            Sandbox::open(&crate::tools::for_tests(), &folder.path().join("kit")).unwrap();
+        let sandbox = Sandbox::open_with(
+            &crate::tools::for_tests(),
+            &folder.path().join("kit"),
+            &engine(),
+        )
+        .unwrap();
         fs::create_dir(folder.path().join("workspace")).unwrap();
         give_to_room(&folder.path().join("workspace")).unwrap();
         Self { folder, sandbox }
+    }
+
+    fn is_docker(&self) -> bool {
+        self.sandbox.engine().name() == EngineName::Docker
     }
 
     fn workspace(&self) -> PathBuf {
@@ -45,7 +53,12 @@ impl House {
     }
 
     /// Runs a command as Pi's does: by the launcher, from inside an agent's room.
-    async fn run_through_launcher(&self, room: Room, command: &str) -> (i32, Captured) {
+    async fn run_through_launcher(&self, mut room: Room, command: &str) -> (i32, Captured) {
+        let folder = self.folder.path().join("rooms");
+        let rooms = InnerRooms::open(&self.sandbox, &folder, &self.workspace()).unwrap();
+        if let Some(rooms) = &rooms {
+            room = rooms.shown_to(room);
+        }
         let launcher = format!("{KIT}/{}", launcher::FILE);
         let mut process = self
             .sandbox
@@ -59,6 +72,17 @@ impl House {
 
     fn agent_room(&self) -> Room {
         Room::new(Layer::Agent, self.workspace(), Limits::for_agents())
+    }
+}
+
+/// The engine that these tests are about: bubblewrap, or the Docker engine whose socket is named in the environment.
+fn engine() -> EngineConfig {
+    match std::env::var_os("SALLYPORT_DOCKER") {
+        None => EngineConfig::default(),
+        Some(socket) => EngineConfig {
+            engine: EngineName::Docker,
+            docker_socket: socket.into(),
+        },
     }
 }
 

@@ -109,7 +109,17 @@ async fn the_hosts_files_are_not_there() {
         .lines()
         .filter(|line| !line.contains(' '))
         .collect();
-    for folder in ["root", "var", "run", "sys", "work", "boot", "srv", "mnt"] {
+    // Docker makes the folder, and it is empty.
+    let sys = (!house.is_docker()).then_some("sys");
+    assert!(
+        !result.output.text.contains("kernel"),
+        "{}",
+        result.output.text
+    );
+    for folder in ["root", "var", "run", "work", "boot", "srv", "mnt"]
+        .into_iter()
+        .chain(sys)
+    {
         assert!(!root.contains(&folder), "/{folder}: {}", result.output.text);
     }
 }
@@ -224,7 +234,10 @@ async fn dangerous_system_calls_are_refused() {
         calls.push((
             "getpid by the second ABI",
             0x4000_0000 + libc::SYS_getpid,
-            "Function not implemented",
+            match house.is_docker() {
+                true => "", // the kernel ends who tries
+                false => "Function not implemented",
+            },
         ));
     }
     for (name, number, answer) in calls {

@@ -3,14 +3,14 @@
 mod walls;
 
 use std::{
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Instant,
 };
 
 use anyhow::{Context, ensure};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use futures::StreamExt as _;
 use sallyport_test_support::attack::{
     canary::{self, VARIABLE},
@@ -33,18 +33,62 @@ struct Arguments {
     #[arg(long)]
     list: bool,
     /// Take a wall away, and play the cases that it held: `extension`, `read-only-files`, `inner-room`, `network`,
-    /// `system-calls`, `diff`, `secret-scan` or `push`
+    /// `system-calls`, `registries`, `diff`, `secret-scan` or `push`
     #[arg(long, value_name = "WALL")]
     without: Option<String>,
     /// Take each wall away, one after the other, and write what holds the cases then as a table in Markdown
     #[arg(long, conflicts_with = "without")]
     walls: bool,
+    /// Only on this engine; otherwise on bubblewrap, and on Docker if its engine answers
+    #[arg(long, value_name = "ENGINE")]
+    engine: Option<Engine>,
+    /// Where Docker's engine listens
+    #[arg(long, value_name = "PATH", default_value = "/var/run/docker.sock")]
+    docker_socket: PathBuf,
     /// How many at once
     #[arg(long, value_name = "N", default_value_t = 4)]
     jobs: usize,
     /// Keep the folder of everything
     #[arg(long)]
     keep: bool,
+}
+
+/// What makes the rooms that are attacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    Bubblewrap,
+    Docker,
+}
+
+impl Engine {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bubblewrap => "bubblewrap",
+            Self::Docker => "docker",
+        }
+    }
+}
+
+impl Arguments {
+    /// The engines to attack.
+    fn engines(&self) -> Vec<Engine> {
+        match self.engine {
+            Some(engine) => vec![engine],
+            None if UnixStream::connect(&self.docker_socket).is_ok() => {
+                vec![Engine::Bubblewrap, Engine::Docker]
+            }
+            None => vec![Engine::Bubblewrap],
+        }
+    }
+
+    /// What the worker is configured with for `engine`.
+    fn configuration(&self, engine: Engine) -> String {
+        format!(
+            "[worker.sandbox]\nengine = \"{}\"\ndocker_socket = \"{}\"\n",
+            engine.name(),
+            self.docker_socket.display()
+        )
+    }
 }
 
 fn main() -> ExitCode {
@@ -112,14 +156,24 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         walls::without(arguments, wall).await?;
         return Ok(true);
     }
+    println!(
+        "{:<27} {:<10} {:<24} {:>5}",
+        "CASE", "ENGINE", "BLOCKED BY", "TIME"
+    );
+    let mut is_good = true;
+    for engine in arguments.engines() {
+        is_good &= attack(arguments, engine).await?;
+    }
+    Ok(is_good)
+}
+
+/// Plays all chosen cases on `engine`, and answers whether all are as they must be.
+async fn attack(arguments: &Arguments, engine: Engine) -> anyhow::Result<bool> {
     let began = Instant::now();
     let ground = make_ground()?;
     let cases = chosen(arguments, &ground);
-    println!(
-        "{:<26} {:<10} {:<24} {:>5}",
-        "CASE", "ENGINE", "BLOCKED BY", "TIME"
-    );
-    let (outcomes, after) = play(arguments, &ground, &cases, "", show).await?;
+    let show = |outcome: &Outcome| show(outcome, engine);
+    let (outcomes, after) = play(arguments, &ground, &cases, ("", engine), show).await?;
     for wrong in &after {
         println!("after all: {wrong}");
     }
@@ -129,7 +183,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         .count();
     let is_good = blocked == outcomes.len() && after.is_empty();
     println!(
-        "\n{} attacks, {blocked} blocked, {:.0} s{}",
+        "\n{}: {} attacks, {blocked} blocked, {:.0} s{}\n",
+        engine.name(),
         outcomes.len(),
         began.elapsed().as_secs_f32(),
         kept(arguments, &ground.folder, is_good)
@@ -165,7 +220,7 @@ async fn play(
     arguments: &Arguments,
     ground: &Ground,
     cases: &[Case],
-    more: &str,
+    (more, engine): (&str, Engine),
     show: impl Fn(&Outcome),
 ) -> anyhow::Result<(Vec<Outcome>, Vec<String>)> {
     ensure!(
@@ -176,7 +231,8 @@ async fn play(
     let registry = ground.targets.registry;
     let config = format!(
         "[worker]\nhost_slots = {jobs}\ncheckpoint_seconds = 1\n{more}\n\
-         [worker.setup]\nregistries = [\"http://127.0.0.1:{registry}\"]\n"
+         [worker.setup]\nregistries = [\"http://127.0.0.1:{registry}\"]\n\n{}",
+        arguments.configuration(engine)
     );
     let kept = || format!("everything is kept in {}", ground.folder.display());
     let world = World::start(&ground.folder, ground.targets.clone(), cases, &config)
@@ -195,7 +251,7 @@ async fn play(
     Ok((outcomes, after))
 }
 
-fn show(outcome: &Outcome) {
+fn show(outcome: &Outcome, engine: Engine) {
     let by: Vec<&str> = outcome
         .held
         .iter()
@@ -206,9 +262,9 @@ fn show(outcome: &Outcome) {
         false => "NOT AS IT MUST BE".to_owned(),
     };
     println!(
-        "{:<26} {:<10} {by:<24} {:>4.0}s",
+        "{:<27} {:<10} {by:<24} {:>4.0}s",
         outcome.name,
-        "bubblewrap",
+        engine.name(),
         outcome.took.as_secs_f32()
     );
     for wrong in outcome.harm.iter().chain(&outcome.wrong) {

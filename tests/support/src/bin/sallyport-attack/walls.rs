@@ -7,7 +7,7 @@ use sallyport_test_support::attack::{
     trial::Outcome,
 };
 
-use super::{Arguments, chosen, make_ground, play};
+use super::{Arguments, Engine, chosen, make_ground, play};
 
 /// Takes each wall away in turn, each in a process with a network namespace of its own, and prints the table.
 pub fn all(arguments: &Arguments) -> ExitCode {
@@ -41,7 +41,14 @@ pub async fn without(arguments: &Arguments, (name, layer): (&str, Layer)) -> any
         return Ok(());
     }
     let more = format!("missing_wall = \"{name}\"\n");
-    let (mut outcomes, after) = play(arguments, &ground, &cases, &more, |_| {}).await?;
+    let (mut outcomes, after) = play(
+        arguments,
+        &ground,
+        &cases,
+        (&more, Engine::Bubblewrap),
+        |_| {},
+    )
+    .await?;
     let place = |outcome: &Outcome| cases.iter().position(|case| case.name == outcome.name);
     outcomes.sort_by_key(place);
     println!("| case | held by |\n| --- | --- |");
