@@ -1,19 +1,40 @@
 //! How long a room takes from its start to the end of a program that does nothing.
 
-use std::{path::Path, process::Command, time::Instant};
+use std::{os::unix::net::UnixStream, path::Path, process::Command, time::Instant};
 
 use anyhow::ensure;
 use sallyport_activities::{
-    sandbox::{Layer, Limits, Room, Sandbox, give_to_room},
+    sandbox::{EngineConfig, EngineName, InnerRooms, Layer, Limits, Room, Sandbox, give_to_room},
     tools::Tools,
 };
 
 use super::{folder, series::Series};
 
-/// Runs each kind of start `runs` times, in turn, and prints a table.
+/// Measures bubblewrap, and Docker if its engine answers where it usually does, or at `SALLYPORT_DOCKER`.
 pub async fn measure(tools: &Tools, runs: u32) -> anyhow::Result<()> {
+    measure_engine(tools, runs, &EngineConfig::default()).await?;
+    let mut docker = EngineConfig {
+        engine: EngineName::Docker,
+        ..EngineConfig::default()
+    };
+    if let Some(socket) = std::env::var_os("SALLYPORT_DOCKER") {
+        docker.docker_socket = socket.into();
+    }
+    if UnixStream::connect(&docker.docker_socket).is_err() {
+        println!(
+            "\nNo Docker engine answers at {}.",
+            docker.docker_socket.display()
+        );
+        return Ok(());
+    }
+    println!();
+    measure_engine(tools, runs, &docker).await
+}
+
+/// Runs each kind of start `runs` times, in turn, and prints a table.
+async fn measure_engine(tools: &Tools, runs: u32, engine: &EngineConfig) -> anyhow::Result<()> {
     let folder = folder()?;
-    let sandbox = Sandbox::open(tools, &folder.path().join("kit"))?;
+    let sandbox = Sandbox::open_with(tools, &folder.path().join("kit"), engine)?;
     let workspace = folder.path().join("workspace");
     std::fs::create_dir(&workspace)?;
     give_to_room(&workspace)?;
@@ -48,7 +69,7 @@ pub async fn measure(tools: &Tools, runs: u32) -> anyhow::Result<()> {
             times.add(began.elapsed());
         }
     }
-    println!("bubblewrap, {runs} runs each, in milliseconds\n");
+    println!("{}, {runs} runs each, in milliseconds\n", engine.engine);
     println!("{:<38} {:>9} {:>9} {:>9}", "", "median", "least", "95 %");
     for ((name, ..), times) in kinds.iter().zip(&times) {
         println!("{name:<38} {}", times.cells());
@@ -62,7 +83,12 @@ async fn run(
     workspace: &Path,
     program: &[&str],
 ) -> anyhow::Result<()> {
-    let room = Room::new(layer, workspace, Limits::for_commands());
+    let mut room = Room::new(layer, workspace, Limits::for_commands());
+    let folder = folder()?;
+    let rooms = InnerRooms::open(sandbox, &folder.path().join("rooms"), workspace)?;
+    if let (Some(rooms), Layer::Agent) = (&rooms, layer) {
+        room = rooms.shown_to(room);
+    }
     let mut process = sandbox.spawn(&room, program).await?;
     let exit = process.wait().await?;
     ensure!(exit.success(), "{program:?} ended with {}", exit.code);

@@ -46,7 +46,7 @@ use std::{
 
 pub use capture::{Capture, Captured};
 pub use command::{CommandResult, Stopped, run_command, run_in};
-pub(crate) use docker::rooms::InnerRooms;
+pub use docker::rooms::InnerRooms;
 pub use engine::{Engine, EngineConfig, EngineName};
 pub use files::{FileProblem, give_to_room, open_beneath, read_beneath};
 pub(crate) use launcher::{FILE as LAUNCHER, quote};

@@ -34,7 +34,7 @@ pub(in super::super) const CLIENT: (&str, &str) =
     ("inner-room.mjs", include_str!("inner-room.mjs"));
 
 /// Where an agent's container finds the socket.
-pub(crate) const IN_ROOM: &str = "/run/rooms";
+const IN_ROOM: &str = "/run/rooms";
 const SOCKET: &str = "rooms.sock";
 
 /// The longest request, in bytes. A shell command is an argument, and those have at most 128 KiB.
@@ -50,7 +50,7 @@ struct Request {
 
 /// Makes inner rooms for one agent's room. Dropped, it ends them all.
 #[derive(Debug)]
-pub(crate) struct InnerRooms {
+pub struct InnerRooms {
     folder: PathBuf,
     server: JoinHandle<()>,
     closed: CancellationToken,
@@ -60,11 +60,7 @@ pub(crate) struct InnerRooms {
 impl InnerRooms {
     /// For an agent's room on `workspace`, with the socket in the new folder `folder`. Nothing if the engine's agent rooms make
     /// their inner rooms themselves.
-    pub(crate) fn open(
-        sandbox: &Sandbox,
-        folder: &Path,
-        workspace: &Path,
-    ) -> io::Result<Option<Self>> {
+    pub fn open(sandbox: &Sandbox, folder: &Path, workspace: &Path) -> io::Result<Option<Self>> {
         if !matches!(sandbox.engine(), Engine::Docker(_)) {
             return Ok(None);
         }
@@ -81,12 +77,12 @@ impl InnerRooms {
     }
 
     /// `room` with the socket in it.
-    pub(crate) fn shown_to(&self, room: Room) -> Room {
+    pub fn shown_to(&self, room: Room) -> Room {
         room.read_only(&self.folder, IN_ROOM)
     }
 
     /// Ends all inner rooms, and returns when they are gone.
-    pub(crate) async fn finish(self) {
+    pub async fn finish(self) {
         self.closed.cancel();
         self.server.abort();
         self.commands.close();

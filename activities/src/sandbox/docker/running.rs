@@ -60,6 +60,12 @@ impl Running {
         &self.id
     }
 
+    /// As if the worker had died.
+    #[cfg(test)]
+    pub(in super::super) fn lose_lifeline(&mut self) {
+        self.lifeline = None;
+    }
+
     /// Waits for its end from now on.
     pub(super) fn watch(&mut self) {
         let (client, id) = (self.client.clone(), self.id.clone());

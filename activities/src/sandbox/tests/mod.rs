@@ -2,6 +2,7 @@
 //! outside wherever it can be seen there.
 
 mod commands;
+mod docker;
 mod limits;
 mod read_only;
 mod walls;

@@ -28,7 +28,10 @@ fn ask(request: &str) -> String {
 pub(super) fn cases(ground: &Ground) -> Vec<Case> {
     let (tcp, registry) = (ground.targets.tcp, ground.targets.registry);
     let refused = |name, tries, request: &str, status: &str| {
-        installing(name, tries, &ask(request)).told(Layer::Registries, status)
+        installing(name, tries, &ask(request))
+            .told(Layer::Registries, status)
+            .broke_by(Sign::Told("HTTP/1.1 200".to_owned()))
+            .broke_by(Sign::Told("HTTP/1.1 502".to_owned()))
     };
     let canary = ground.canary.display();
     vec![
