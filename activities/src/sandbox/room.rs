@@ -19,6 +19,10 @@ pub enum Layer {
     Inner,
 }
 
+/// Folders beside `/usr` that programs need: links into it on today's distributions, folders on old ones.
+pub(super) const SYSTEM_FOLDERS: [&str; 6] =
+    ["/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"];
+
 /// What a room may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -267,7 +271,7 @@ pub(super) fn walls(layer: Layer, places: &Places<'_>, limits: &Limits) -> Vec<O
         line.add("--disable-userns");
     }
     line.all(["--ro-bind", "/usr", "/usr"]);
-    for name in ["/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"] {
+    for name in SYSTEM_FOLDERS {
         // Links into /usr on today's distributions, folders on old ones.
         match (fs::read_link(name), Path::new(name).is_dir()) {
             (Ok(target), _) => line.add("--symlink").add(target).add(name),

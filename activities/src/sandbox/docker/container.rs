@@ -10,10 +10,10 @@ use bollard::models::{
 use super::{
     super::{
         KIT, Layer, NODE, ROOM_UID, Room, Sandbox, SandboxError, WORKSPACE,
-        room::{Mount, usual_environment},
+        room::{Mount, SYSTEM_FOLDERS, usual_environment},
         runs_as_root,
     },
-    IMAGE, LABEL, TAG,
+    LABEL,
     lifeline::{self, Lifeline},
     profile,
 };
@@ -50,7 +50,7 @@ const CPU_SHARES: i64 = 512;
 pub(super) fn body(
     sandbox: &Sandbox,
     room: &Room,
-    lifeline: &Lifeline,
+    (image, lifeline): (&str, &Lifeline),
     program: &[&str],
 ) -> Result<ContainerCreateBody, SandboxError> {
     let limits = room.limits();
@@ -143,7 +143,7 @@ pub(super) fn body(
         ..HostConfig::default()
     };
     Ok(ContainerCreateBody {
-        image: Some(format!("{IMAGE}:{TAG}")),
+        image: Some(image.to_owned()),
         hostname: Some("room".to_owned()),
         user: Some(user),
         cmd: Some(command),
@@ -171,11 +171,11 @@ fn system(sandbox: &Sandbox) -> Result<Vec<Bind>, SandboxError> {
         bind(Path::new("/usr"), Path::new("/usr"), true)?,
         bind(&sandbox.tools().node_prefix, Path::new(NODE), true)?,
     ];
-    for name in ["/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"] {
+    for name in SYSTEM_FOLDERS {
         let path = Path::new(name);
-        // A link into /usr is mounted as what it leads to.
-        if let Ok(source) = path.canonicalize() {
-            mounts.push(bind(&source, path, true)?);
+        // A link into /usr is in the image; a folder, as old distributions have it, is mounted.
+        if path.is_dir() && !path.is_symlink() {
+            mounts.push(bind(path, path, true)?);
         }
     }
     for name in ["/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime"] {

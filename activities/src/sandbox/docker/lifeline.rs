@@ -22,8 +22,7 @@ exec 3<&-
 while kill -0 $program 2>/dev/null; do
   flock --exclusive /opt/lifeline true &
   wait -n $program $!
-  code=$?
-  kill -0 $program 2>/dev/null || exit $code
+  kill -0 $program 2>/dev/null || break
   # The program is there: the lock is ours, or somebody killed what waited for it.
   flock --exclusive --nonblock /opt/lifeline true && exit 137
 done

@@ -1,6 +1,6 @@
 //! Rooms made by a Docker engine, by its API.
 //!
-//! A room is a container of an empty image: the host's `/usr` is mounted into it read-only, as bubblewrap does it, so that both engines have
+//! A room is a container of an all but empty image: the host's `/usr` is mounted into it read-only, as bubblewrap does it, so that both engines have
 //! the same programs. What differs:
 //!
 //! - An agent's room cannot make rooms itself. Its launcher asks the worker, by a socket that only it sees, and the worker
@@ -10,10 +10,11 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | what a container is made of | [`container`] |
+//! | what a container is made of, and its image | [`container`], [`image`] |
 //! | which system calls it may make | [`profile`] |
 
 mod container;
+mod image;
 mod lifeline;
 mod profile;
 pub(crate) mod rooms;
@@ -27,12 +28,10 @@ use std::{
 use bollard::{
     API_DEFAULT_VERSION, Docker as Client,
     query_parameters::{
-        AttachContainerOptions, CreateContainerOptions, CreateImageOptions, ListContainersOptions,
+        AttachContainerOptions, CreateContainerOptions, ListContainersOptions,
         RemoveContainerOptions, StartContainerOptions,
     },
 };
-use bytes::Bytes;
-use futures::StreamExt as _;
 use tokio::sync::OnceCell;
 
 pub(super) use self::running::Running;
@@ -40,13 +39,6 @@ use super::{Room, RoomProcess, Sandbox, SandboxError, process};
 
 /// Where Docker's engine usually listens.
 pub(super) const DOCKER_SOCKET: &str = "/var/run/docker.sock";
-
-/// The image of all rooms: nothing.
-const IMAGE: &str = "sallyport-room";
-const TAG: &str = "empty";
-
-/// An archive of no files (POSIX.1, ustar): two blocks of zeros.
-const EMPTY_ARCHIVE: [u8; 1024] = [0; 1024];
 
 /// The label of our containers; its value is the kit's folder, which belongs to one worker.
 const LABEL: &str = "sallyport.kit";
@@ -58,7 +50,14 @@ const ANSWER_SECONDS: u64 = 60;
 #[derive(Debug)]
 pub struct Docker {
     socket: PathBuf,
-    client: OnceCell<Client>,
+    ready: OnceCell<Ready>,
+}
+
+/// An engine that has answered.
+#[derive(Debug)]
+struct Ready {
+    client: Client,
+    image: String,
 }
 
 impl Docker {
@@ -66,13 +65,13 @@ impl Docker {
     pub(super) fn new(socket: &Path) -> Self {
         Self {
             socket: socket.to_owned(),
-            client: OnceCell::new(),
+            ready: OnceCell::new(),
         }
     }
 
     /// The engine, with the image in it and without what an earlier worker left.
-    async fn client(&self, sandbox: &Sandbox) -> Result<&Client, SandboxError> {
-        self.client
+    async fn ready(&self, sandbox: &Sandbox) -> Result<&Ready, SandboxError> {
+        self.ready
             .get_or_try_init(|| async {
                 let path = self.socket.to_string_lossy();
                 let client = Client::connect_with_unix(&path, ANSWER_SECONDS, API_DEFAULT_VERSION);
@@ -85,9 +84,9 @@ impl Docker {
                         "no Docker engine answers at {path}: {error}; start it, or name its socket in `worker.sandbox.docker_socket`"
                     ),
                 })?;
-                import_image(&client).await?;
+                let image = image::import(&client).await?;
                 remove_orphans(&client, sandbox.kit()).await?;
-                Ok(client)
+                Ok(Ready { client, image })
             })
             .await
     }
@@ -98,9 +97,9 @@ impl Docker {
         room: &Room,
         program: &[&str],
     ) -> Result<RoomProcess, SandboxError> {
-        let client = self.client(sandbox).await?;
+        let Ready { client, image } = self.ready(sandbox).await?;
         let lifeline = lifeline::Lifeline::tie(sandbox.kit())?;
-        let body = container::body(sandbox, room, &lifeline, program)?;
+        let body = container::body(sandbox, room, (image, &lifeline), program)?;
         let made = client
             .create_container(None::<CreateContainerOptions>, body)
             .await;
@@ -132,28 +131,6 @@ fn attach() -> AttachContainerOptions {
         stderr: true,
         ..AttachContainerOptions::default()
     }
-}
-
-async fn import_image(client: &Client) -> Result<(), SandboxError> {
-    if client
-        .inspect_image(&format!("{IMAGE}:{TAG}"))
-        .await
-        .is_ok()
-    {
-        return Ok(());
-    }
-    let options = CreateImageOptions {
-        from_src: Some("-".to_owned()),
-        repo: Some(IMAGE.to_owned()),
-        tag: Some(TAG.to_owned()),
-        ..CreateImageOptions::default()
-    };
-    let archive = bollard::body_full(Bytes::from_static(&EMPTY_ARCHIVE));
-    let mut answers = Box::pin(client.create_image(Some(options), Some(archive), None));
-    while let Some(answer) = answers.next().await {
-        answer.map_err(failed("making the empty image"))?;
-    }
-    Ok(())
 }
 
 async fn remove_orphans(client: &Client, kit: &Path) -> Result<(), SandboxError> {

@@ -19,7 +19,11 @@ async fn processes_are_limited_in_each_room_for_itself() {
         house.run_within(limits(), fork)
     );
     for result in [first, second] {
-        let forks: u32 = result.output.text.parse().unwrap();
+        let forks: u32 = result
+            .output
+            .text
+            .parse()
+            .unwrap_or_else(|_| panic!("{result:?}"));
         assert!((20..40).contains(&forks), "{forks} forks");
     }
 }
