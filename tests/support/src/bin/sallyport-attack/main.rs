@@ -3,9 +3,10 @@
 mod walls;
 
 use std::{
+    ffi::OsString,
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
     time::Instant,
 };
 
@@ -100,6 +101,9 @@ fn main() -> ExitCode {
     if arguments.walls {
         return walls::all(&arguments);
     }
+    if let [_, _, ..] = arguments.engines()[..] {
+        return on_each_engine(&arguments);
+    }
     if !namespace::is_inside() {
         let error = namespace::enter(&[(VARIABLE, &canary::text("environment"))]);
         eprintln!(
@@ -122,6 +126,32 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Attacks one engine after the other, each in a process with a network namespace of its own.
+fn on_each_engine(arguments: &Arguments) -> ExitCode {
+    let mut exit = ExitCode::SUCCESS;
+    for engine in arguments.engines() {
+        let mut options: Vec<OsString> = arguments.names.iter().map(OsString::from).collect();
+        options.extend(["--engine", engine.name(), "--jobs"].map(OsString::from));
+        options.push(arguments.jobs.to_string().into());
+        options.extend([
+            "--docker-socket".into(),
+            arguments.docker_socket.clone().into(),
+        ]);
+        options.extend(arguments.keep.then(|| OsString::from("--keep")));
+        let played =
+            std::env::current_exe().and_then(|this| Command::new(this).args(options).status());
+        match played {
+            Ok(status) if status.success() => {}
+            Ok(_) => exit = ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("error: cannot start this program again: {error}");
+                exit = ExitCode::FAILURE;
+            }
+        }
+    }
+    exit
 }
 
 fn chosen(arguments: &Arguments, ground: &Ground) -> Vec<Case> {
@@ -160,11 +190,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         "{:<27} {:<10} {:<24} {:>5}",
         "CASE", "ENGINE", "BLOCKED BY", "TIME"
     );
-    let mut is_good = true;
-    for engine in arguments.engines() {
-        is_good &= attack(arguments, engine).await?;
-    }
-    Ok(is_good)
+    attack(arguments, arguments.engine.unwrap_or(Engine::Bubblewrap)).await
 }
 
 /// Plays all chosen cases on `engine`, and answers whether all are as they must be.
