@@ -130,9 +130,14 @@ impl Canaries {
         let own: Vec<&(String, String)> = self.secrets.iter().collect();
         let data = installation.data_dir();
         for (place, content) in self.files(&data)? {
-            look(&place, &content, &all);
-            // A copy of a workspace has what an agent planted there.
-            look("a checkpoint", &repository::bundled(&content, &data)?, &own);
+            // A copy of a workspace has what an agent planted there, packed, and what packs badly stands in it as it is.
+            let bundled = repository::bundled(&content, &data)?;
+            look(
+                &place,
+                &content,
+                if bundled.is_some() { &own } else { &all },
+            );
+            look("a checkpoint", &bundled.unwrap_or_default(), &own);
         }
         let log = installation.folder().join("dev.log");
         look("the output of `sallyport dev`", &fs::read(log)?, &all);

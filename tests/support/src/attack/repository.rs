@@ -156,9 +156,9 @@ pub fn everything(origin: &Path) -> anyhow::Result<Vec<u8>> {
 ///
 /// # Errors
 /// If git says so.
-pub fn bundled(content: &[u8], data: &Path) -> anyhow::Result<Vec<u8>> {
+pub fn bundled(content: &[u8], data: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     if !content.starts_with(b"# v") {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let end = content.windows(2).position(|two| two == b"\n\n");
     let pack = &content[end.context("a bundle without a pack")? + 2..];
@@ -172,8 +172,13 @@ pub fn bundled(content: &[u8], data: &Path) -> anyhow::Result<Vec<u8>> {
     git(&["init", "--quiet", "--bare"], b"")?;
     let mut mirrors = String::new();
     for mirror in std::fs::read_dir(data.join("mirrors"))? {
-        let objects = mirror?.path().join("objects");
-        if objects.is_dir() {
+        let mirror = mirror?.path();
+        // One that is being made goes by this name, and will soon go by another.
+        let is_made = mirror
+            .extension()
+            .is_none_or(|extension| extension != "new");
+        let objects = mirror.join("objects");
+        if is_made && objects.is_dir() {
             mirrors.push_str(&format!("{}\n", objects.display()));
         }
     }
@@ -189,7 +194,7 @@ pub fn bundled(content: &[u8], data: &Path) -> anyhow::Result<Vec<u8>> {
             }
         }
     }
-    git(&["cat-file", "--batch", "--buffer"], ids.as_bytes())
+    git(&["cat-file", "--batch", "--buffer"], ids.as_bytes()).map(Some)
 }
 
 /// Runs `command` with `input` and answers its output.
