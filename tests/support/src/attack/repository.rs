@@ -238,8 +238,8 @@ mod tests {
         commit("new", "from refs/heads/base\n", &format!("{line}canary"));
         let bundle = git(&["bundle", "create", "--quiet", "-", "new", "^base"], b"");
         assert!(memchr::memmem::find(&bundle, b"canary").is_none());
-        let seen = bundled(&bundle, folder.path()).unwrap();
+        let seen = bundled(&bundle, folder.path()).unwrap().unwrap();
         assert!(memchr::memmem::find(&seen, b"canary").is_some());
-        assert!(bundled(b"no bundle", folder.path()).unwrap().is_empty());
+        assert_eq!(bundled(b"no bundle", folder.path()).unwrap(), None);
     }
 }
