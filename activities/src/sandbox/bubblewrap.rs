@@ -139,7 +139,19 @@ pub(super) async fn spawn(
     let Ok(first) = pidfd_open(first, PidfdFlags::empty()) else {
         return Err(setup_problem(outer).await);
     };
-    let group = group_of(cgroups, room, number)?;
+    let group = match cgroups {
+        None => None,
+        Some(cgroups) => {
+            let group = cgroups.make(room.limits());
+            let group = group.map_err(SandboxError::io("making a control group"))?;
+            let added = group.add(number);
+            if !added.map_err(SandboxError::io("putting a sandbox into its control group"))? {
+                // It has given up by itself, and says why.
+                return Err(setup_problem(outer).await);
+            }
+            Some(group)
+        }
+    };
     if File::from(OwnedFd::from(block)).write_all(b"1").is_err() {
         // Nobody reads any more: it has given up by itself, and says why.
         return Err(setup_problem(outer).await);
@@ -163,23 +175,6 @@ pub(super) async fn spawn(
             group,
         }),
     })
-}
-
-/// Puts a room whose first process is `first`, and waits for us, into a group of its own.
-fn group_of(
-    cgroups: Option<&Cgroups>,
-    room: &Room,
-    first: i32,
-) -> Result<Option<RoomGroup>, SandboxError> {
-    let Some(cgroups) = cgroups else {
-        return Ok(None);
-    };
-    let made = cgroups.make(room.limits());
-    let group = made.map_err(SandboxError::io("making a control group"))?;
-    group
-        .add(first)
-        .map_err(SandboxError::io("putting a sandbox into its control group"))?;
-    Ok(Some(group))
 }
 
 /// Blocks until the process is gone, which it soon is: it has been killed.

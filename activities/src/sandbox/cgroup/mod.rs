@@ -136,13 +136,17 @@ pub(super) struct RoomGroup {
 }
 
 impl RoomGroup {
-    /// Puts a process into it, and with it all that it starts from now on.
-    pub(super) fn add(&self, pid: i32) -> io::Result<()> {
+    /// Puts a process into it, and with it all that it starts from now on. Answers whether the process is still there.
+    pub(super) fn add(&self, pid: i32) -> io::Result<bool> {
         for folder in &self.folders {
             let file = folder.join("cgroup.procs");
-            fs::write(&file, pid.to_string()).map_err(|error| at(&file, &error))?;
+            match fs::write(&file, pid.to_string()) {
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(false),
+                Err(error) => return Err(at(&file, &error)),
+                Ok(()) => {}
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether the kernel killed one of its processes because the group's memory ran out.

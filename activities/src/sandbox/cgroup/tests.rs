@@ -99,3 +99,22 @@ fn version_1_has_a_tree_for_each_controller() {
         "version 1: memory, processes, CPU of a room together"
     );
 }
+
+#[test]
+fn a_process_that_is_gone_is_told_from_one_that_cannot_be_put_there() {
+    let Ok(cgroups) = Cgroups::find() else {
+        eprintln!("not tried: this host has no control groups for rooms");
+        return;
+    };
+    let group = cgroups.make(&Limits::for_commands()).unwrap();
+    let mut gone = std::process::Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    assert!(!group.add(gone.id().cast_signed()).unwrap());
+    let mut here = std::process::Command::new("sleep")
+        .arg("60")
+        .spawn()
+        .unwrap();
+    assert!(group.add(here.id().cast_signed()).unwrap());
+    here.kill().unwrap();
+    here.wait().unwrap();
+}
