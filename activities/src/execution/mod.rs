@@ -145,7 +145,10 @@ async fn advance(
             let subject = setup::Subject::new(&mirror, base, setup);
             let tree = workspace.tree();
             let prepared = context.setups.prepare(subject, &tree, announce);
-            prepared.await.map_err(StepError::from)?;
+            match cancel.run_until_cancelled(prepared).await {
+                Some(prepared) => prepared.map_err(StepError::from)?,
+                None => return Err(RunEnd::Cancelled),
+            }
         }
         record.arrived(input.key.sequence, &arrival);
         write_down(record, context, input).await?;

@@ -1,7 +1,7 @@
 //! The sealed room: where everything runs that an agent, a ticket or a repository could have written.
 //!
-//! A [`Room`] is a set of bubblewrap namespaces with nothing in it but the system's programs (read-only), Node, one
-//! workspace and what its builder adds. There are two kinds of room, see [`Layer`]:
+//! A [`Room`] has nothing in it but the system's programs (read-only), Node, one workspace and what its builder adds. An
+//! [`Engine`] makes it, bubblewrap (as the table says) or Docker (`docker`). There are two kinds of room, see [`Layer`]:
 //!
 //! - **Agent**: Pi itself. It has the agent's session and the model gateway's socket, and may make further namespaces,
 //!   since it starts an inner room for each shell command (`launcher`).

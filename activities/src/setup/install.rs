@@ -137,7 +137,7 @@ impl Setups {
                     subject.setup.timeout_seconds
                 )
             }
-            Some(Stopped::OutOfMemory) => "used up the machine's memory".to_owned(),
+            Some(Stopped::OutOfMemory) => "ran out of memory".to_owned(),
             Some(Stopped::Outgrown(reason)) => format!("made too much: {reason}"),
         };
         let output = crate::agent::redact(&self.leaks.hide_own(&done.output.text));

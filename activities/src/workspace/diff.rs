@@ -2,10 +2,10 @@
 //!
 //! git runs with the mirror as its git directory, an index of ours and none of the tree's configuration, so nothing that
 //! the agent wrote is executed or read as configuration. Nobody works in the tree any more when this runs. Only paths
-//! in scope (see [`super::granted`]) are ever put into the index, and the resulting tree is compared with the base commit
+//! in scope (see [`crate::scope`]) are ever put into the index, and the resulting tree is compared with the base commit
 //! once more.
 
-use std::{ffi::OsStr, fmt, fs, os::unix::ffi::OsStrExt as _, path::Path};
+use std::{collections::HashSet, ffi::OsStr, fmt, fs, os::unix::ffi::OsStrExt as _, path::Path};
 
 use chrono::{DateTime, Utc};
 use sallyport_workflows::spec::FileChange;
@@ -243,8 +243,9 @@ async fn stage(
     allowed.extend(named.map(<[u8]>::to_vec));
     allowed.sort_unstable();
     allowed.dedup();
+    let known: HashSet<&Vec<u8>> = tracked.iter().collect();
     for path in &allowed {
-        if tracked.contains(path) {
+        if known.contains(path) {
             continue;
         }
         match find(path)? {

@@ -1,7 +1,7 @@
 //! Rooms made by a Docker engine, by its API.
 //!
-//! A room is a container of an all but empty image: the host's `/usr` is mounted into it read-only, as bubblewrap does it, so that both engines have
-//! the same programs. What differs:
+//! A room is a container of an all but empty image: the host's `/usr` is mounted into it read-only, as bubblewrap does it,
+//! so that both engines have the same programs. What differs:
 //!
 //! - An agent's room cannot make rooms itself. Its launcher asks the worker, by a socket that only it sees, and the worker
 //!   makes a second container for each shell command ([`rooms`]).
