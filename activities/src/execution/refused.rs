@@ -19,7 +19,7 @@ pub(super) fn write(refused: &[Refused]) -> String {
     lines.collect()
 }
 
-/// What [`write`] wrote.
+/// What [`write()`] wrote.
 pub(super) fn read(list: &str) -> Vec<RefusedPath> {
     let lines = list
         .lines()
