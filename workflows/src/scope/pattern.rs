@@ -55,11 +55,9 @@ impl TryFrom<String> for ScopePattern {
             .any(|part| part.contains("**") && part != "**")
         {
             Some("`**` stands for whole folders, between two `/`")
-        } else if !pattern.is_empty()
-            && pattern
-                .chars()
-                .all(|letter| matches!(letter, '*' | '/' | '.'))
-        {
+        } else if pattern.split('/').all(|part| {
+            part.contains('*') && part.chars().all(|letter| matches!(letter, '*' | '.'))
+        }) {
             Some("it fits every file; name a folder or an ending")
         } else {
             problem(&pattern)
