@@ -5,6 +5,8 @@
 //! editors, credential helpers or signing programs, and no transport unless the caller asks for the network. The git
 //! directory is always named and never looked for.
 
+mod contents;
+
 use std::{
     ffi::{OsStr, OsString},
     io,
@@ -21,6 +23,7 @@ use tokio::{
 };
 
 use crate::failure::scrub;
+pub use contents::Contents;
 
 /// How long a git command that stays on this machine may take.
 const LOCAL_TIMEOUT: Duration = Duration::from_secs(120);
@@ -319,41 +322,47 @@ impl Invocation {
         self
     }
 
-    /// Runs it.
-    pub async fn answer(mut self) -> Result<Answer, GitError> {
-        for setting in CONFIGURATION
-            .iter()
-            .map(OsString::from)
-            .chain(self.configuration)
-        {
+    /// Starts it. Whatever happens to us, the whole group ends with what is answered here.
+    fn spawn(mut self) -> Result<(Child, Group), GitError> {
+        let configuration = CONFIGURATION.iter().map(OsString::from);
+        for setting in configuration.chain(self.configuration) {
             self.command.arg("-c").arg(setting);
         }
         self.command.arg(&self.name).args(&self.arguments);
-        let name = self.name;
+        let child = self.command.spawn().map_err(|source| GitError::Run {
+            command: self.name,
+            source,
+        })?;
+        let group = Group::of(&child);
+        Ok((child, group))
+    }
+
+    /// Runs it.
+    pub async fn answer(mut self) -> Result<Answer, GitError> {
+        let (name, input) = (self.name.clone(), std::mem::take(&mut self.input));
+        let (limit, time, allowed) = (self.limit, self.timeout, std::mem::take(&mut self.allowed));
         let failed = |source| GitError::Run {
             command: name.clone(),
             source,
         };
-        let mut child = self.command.spawn().map_err(failed)?;
-        // From here on, whatever happens to us, the whole group ends.
-        let mut group = Group::of(&child);
-        let talk = converse(&mut child, &self.input, self.limit);
-        let (output, complaint, status) = timeout(self.timeout, talk)
+        let (mut child, mut group) = self.spawn()?;
+        let talk = converse(&mut child, &input, limit);
+        let (output, complaint, status) = timeout(time, talk)
             .await
             .map_err(|_| GitError::TimedOut {
                 command: name.clone(),
-                seconds: self.timeout.as_secs(),
+                seconds: time.as_secs(),
             })?
             .map_err(failed)?;
-        if output.len() as u64 > self.limit {
+        if output.len() as u64 > limit {
             return Err(GitError::TooMuch {
                 command: name,
-                limit: self.limit,
+                limit,
             });
         }
         group.disarm();
         let code = status.and_then(|status| status.code()).unwrap_or(-1);
-        if !self.allowed.contains(&code) {
+        if !allowed.contains(&code) {
             return Err(GitError::Failed {
                 command: name,
                 code,
@@ -435,6 +444,7 @@ async fn converse(child: &mut Child, input: &[u8], limit: u64) -> io::Result<Con
 }
 
 /// Kills a process group unless told not to.
+#[derive(Debug)]
 struct Group(Option<Pid>);
 
 impl Group {

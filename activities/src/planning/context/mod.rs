@@ -1,25 +1,25 @@
 //! What the planner is shown of a repository: its files' names, its README, and the files that the ticket seems to be
 //! about. Everything is read from the mirror at the base commit; nothing is checked out.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod search;
+mod words;
 
-use crate::{
-    git::GitError,
-    mirror::{Mirror, MirrorError, TreeFile},
-};
+use std::collections::BTreeSet;
+
+use crate::mirror::{Mirror, MirrorError, TreeFile};
 
 /// The most bytes of files' content that are shown, README included.
 const CONTENT_BUDGET: usize = 60 << 10;
 /// The most bytes of the README that are shown.
 const README_BUDGET: usize = 8 << 10;
+/// The largest README of which the beginning is shown.
+const MAXIMUM_README: u64 = 1 << 20;
 /// The most bytes of the list of files that are shown.
 const LIST_BUDGET: usize = 16 << 10;
 /// The largest file that is shown.
 const MAXIMUM_FILE: u64 = 24 << 10;
-/// The most words of a ticket that are looked for.
-const MAXIMUM_WORDS: usize = 24;
-/// A word in more files than this tells nothing.
-const COMMON: usize = 60;
+/// The most files that are considered for being shown.
+const MAXIMUM_CANDIDATES: usize = 200;
 
 /// What the planner is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,26 +44,35 @@ pub async fn gather(
         list: list(&files),
         contents: Vec::new(),
     };
+    let readme = readme(&files);
     let mut left = CONTENT_BUDGET;
-    if let Some(readme) = readme(&files) {
-        let text = content(mirror, commit, readme).await?;
-        if let Some(text) = text {
-            let text = cut(&text, README_BUDGET);
-            left -= text.len().min(left);
-            context.contents.push((readme.path.clone(), text));
+    let mut chosen: Vec<&TreeFile> = Vec::new();
+    if let Some(readme) = readme {
+        left -= (readme.bytes as usize).min(README_BUDGET);
+        chosen.push(readme);
+    }
+    let fitting = search::fitting(mirror, &files, ticket).await?;
+    for file in fitting.into_iter().take(MAXIMUM_CANDIDATES) {
+        // A smaller one further down may still fit.
+        let fits = file.bytes <= MAXIMUM_FILE && file.bytes as usize <= left;
+        if fits && readme != Some(file) {
+            left -= file.bytes as usize;
+            chosen.push(file);
         }
     }
-    for file in fitting(mirror, commit, &files, ticket).await? {
-        if context.contents.iter().any(|(path, _)| *path == file.path) {
-            continue;
-        }
-        // A smaller one further down may still fit.
-        if file.bytes as usize > left {
-            continue;
-        }
-        if let Some(text) = content(mirror, commit, file).await? {
-            left -= text.len().min(left);
-            context.contents.push((file.path.clone(), text));
+    let objects = chosen.iter().map(|file| file.object.clone());
+    let mut contents = mirror.git().contents(objects.collect(), MAXIMUM_README)?;
+    for file in chosen {
+        let Some(content) = contents.next().await? else {
+            break;
+        };
+        let text = str::from_utf8(content).ok();
+        if let Some(text) = text.filter(|text| !text.contains('\0')) {
+            let limit = match readme == Some(file) {
+                true => README_BUDGET,
+                false => text.len(),
+            };
+            context.contents.push((file.path.clone(), cut(text, limit)));
         }
     }
     Ok(context)
@@ -86,20 +95,7 @@ fn readme(files: &[TreeFile]) -> Option<&TreeFile> {
     ["readme.md", "readme.rst", "readme.txt", "readme"]
         .iter()
         .find_map(|name| files.iter().find(|file| file.path.to_lowercase() == *name))
-}
-
-/// The file's text; nothing if it is none or too large.
-async fn content(
-    mirror: &Mirror,
-    commit: &str,
-    file: &TreeFile,
-) -> Result<Option<String>, MirrorError> {
-    if file.bytes > MAXIMUM_FILE {
-        return Ok(None);
-    }
-    let content = mirror.read(commit, &file.path, MAXIMUM_FILE).await?;
-    let text = content.and_then(|content| String::from_utf8(content).ok());
-    Ok(text.filter(|text| !text.contains('\0')))
+        .filter(|file| file.bytes <= MAXIMUM_README)
 }
 
 fn cut(text: &str, limit: usize) -> String {
@@ -113,117 +109,10 @@ fn cut(text: &str, limit: usize) -> String {
     format!("{}\n[... cut ...]\n", &text[..end])
 }
 
-/// The files that the ticket's words point to, the most fitting first. A word counts the more, the fewer files have it;
-/// a file named in the ticket counts most.
-async fn fitting<'a>(
-    mirror: &Mirror,
-    commit: &str,
-    files: &'a [TreeFile],
-    ticket: &str,
-) -> Result<Vec<&'a TreeFile>, MirrorError> {
-    let mut scores: BTreeMap<&str, f64> = BTreeMap::new();
-    let ticket_lower = ticket.to_lowercase();
-    for file in files {
-        let path = file.path.to_lowercase();
-        let name = path.rsplit('/').next().unwrap_or(&path);
-        let stem = name.split('.').next().unwrap_or(name);
-        if ticket_lower.contains(&path) {
-            *scores.entry(&file.path).or_default() += 20.0;
-        } else if name.len() > 4 && ticket_lower.contains(name) {
-            *scores.entry(&file.path).or_default() += 10.0;
-        } else if stem.len() > 3 && ticket_lower.contains(stem) {
-            *scores.entry(&file.path).or_default() += 2.0;
-        }
-    }
-    for word in words(ticket) {
-        let found = files_with(mirror, commit, &word).await?;
-        if found.is_empty() || found.len() > COMMON {
-            continue;
-        }
-        let weight = 1.0 / found.len() as f64 + 0.1;
-        for path in found {
-            if let Some(file) = files.iter().find(|file| file.path == path) {
-                *scores.entry(&file.path).or_default() += weight;
-            }
-        }
-    }
-    let mut fitting: Vec<&TreeFile> = files
-        .iter()
-        .filter(|file| scores.contains_key(file.path.as_str()))
-        .collect();
-    let score = |file: &TreeFile| scores.get(file.path.as_str()).copied().unwrap_or(0.0);
-    fitting.sort_by(|one, other| {
-        score(other)
-            .total_cmp(&score(one))
-            .then_with(|| one.path.cmp(&other.path))
-    });
-    Ok(fitting)
-}
-
-/// The words of a ticket that may be names in code: long enough, each once, those that look like code first.
-fn words(ticket: &str) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    let mut words: Vec<&str> = ticket
-        .split(|letter: char| !(letter.is_alphanumeric() || letter == '_'))
-        .filter(|word| (4..=60).contains(&word.len()) && !word.chars().all(|c| c.is_numeric()))
-        .filter(|word| seen.insert(word.to_lowercase()))
-        .collect();
-    let looks_like_code =
-        |word: &str| word.contains('_') || word.chars().skip(1).any(|letter| letter.is_uppercase());
-    // The sort is stable: within each half the ticket's order stays.
-    words.sort_by_key(|word| !looks_like_code(word));
-    words
-        .into_iter()
-        .take(MAXIMUM_WORDS)
-        .map(str::to_owned)
-        .collect()
-}
-
-async fn files_with(mirror: &Mirror, commit: &str, word: &str) -> Result<Vec<String>, GitError> {
-    let answer = mirror
-        .git()
-        .run("grep")
-        .arguments(["-l", "-z", "-I", "-F", "-i", "--no-textconv", "--full-name"])
-        .arguments(["--max-count=1", "-e", word, commit])
-        // 1: found nowhere.
-        .allow(&[1])
-        .answer()
-        .await?;
-    let prefix = format!("{commit}:");
-    Ok(answer
-        .output
-        .split(|byte| *byte == 0)
-        .filter_map(|name| {
-            str::from_utf8(name)
-                .ok()?
-                .strip_prefix(&prefix)
-                .map(str::to_owned)
-        })
-        .collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{mirror::Mirrors, testing::Origin};
-
-    #[test]
-    fn names_in_code_come_first() {
-        let found = words(
-            "The parser fails: parseDuration(\"1m\") throws DurationError, see parse_all, the parser and 12345",
-        );
-        assert_eq!(
-            found,
-            [
-                "parseDuration",
-                "DurationError",
-                "parse_all",
-                "parser",
-                "fails",
-                "throws"
-            ]
-        );
-    }
 
     #[tokio::test]
     async fn fitting_files_are_shown_and_large_ones_are_not() {
