@@ -29,6 +29,7 @@ use crate::{
     gateway::Vendor,
     git::Git,
     leaks::{LARGEST_FILE, LeakCheck},
+    mirror::{Mirror, Mirrors},
     planning::render::spec_markdown,
     policy_file::{Policy, QualityGate, RepositoryPolicy},
     sandbox::EngineConfig,
@@ -271,6 +272,14 @@ impl Origin {
             .await
             .unwrap()
             .unwrap()
+    }
+
+    /// A mirror of it in a folder of its own, and the head of `main`.
+    pub(crate) async fn mirror(&self) -> (tempfile::TempDir, Mirror, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = Mirrors::new(folder.path()).fetch(&self.url).await.unwrap();
+        let head = mirror.head("main").await.unwrap();
+        (folder, mirror, head)
     }
 
     /// Puts a commit on `main` that writes `files`, as regular files, and answers its id.

@@ -25,8 +25,9 @@ pub struct Contents {
     left: usize,
     /// Writes the objects' names while we read, so that neither side waits for the other.
     names: JoinHandle<()>,
-    _child: Child,
+    // Before the child: once that is reaped, its id may be another's.
     _group: Group,
+    _child: Child,
 }
 
 impl Git {
@@ -59,8 +60,8 @@ impl Git {
             limit,
             left,
             names,
-            _child: child,
             _group: group,
+            _child: child,
         })
     }
 }
@@ -168,7 +169,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_missing_or_too_large_is_an_error() {
-        let (_folder, git, objects) = repository(&[b"12345".to_vec()]).await;
+        let (folder, git, objects) = repository(&[b"12345".to_vec()]).await;
         let mut found = git.contents(vec!["0".repeat(40)], 9).unwrap();
         let error = found.next().await.unwrap_err();
         assert!(
@@ -180,5 +181,10 @@ mod tests {
             matches!(error, GitError::TooMuch { limit: 4, .. }),
             "{error}"
         );
+        // git ends before it has answered.
+        let nothing = Git::at(folder.path().join("nothing.git"));
+        let mut found = nothing.contents(vec!["0".repeat(40)], 9).unwrap();
+        let error = found.next().await.unwrap_err();
+        assert!(matches!(error, GitError::Run { .. }), "{error}");
     }
 }

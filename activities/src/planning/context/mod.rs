@@ -112,7 +112,7 @@ fn cut(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{mirror::Mirrors, testing::Origin};
+    use crate::testing::Origin;
 
     #[tokio::test]
     async fn fitting_files_are_shown_and_large_ones_are_not() {
@@ -127,12 +127,7 @@ mod tests {
             ("test/parse.test.js", "parseDuration();\n"),
         ])
         .await;
-        let folder = tempfile::tempdir().unwrap();
-        let mirror = Mirrors::new(folder.path())
-            .fetch(origin.url())
-            .await
-            .unwrap();
-        let head = mirror.head("main").await.unwrap();
+        let (_folder, mirror, head) = origin.mirror().await;
         let context = gather(&mirror, &head, "parseDuration throws; see src/parse.js")
             .await
             .unwrap();
@@ -162,12 +157,7 @@ mod tests {
         }
         // One process for each file would take too long here.
         let origin = Origin::new(&files[1980..]).await;
-        let folder = tempfile::tempdir().unwrap();
-        let mirror = Mirrors::new(folder.path())
-            .fetch(origin.url())
-            .await
-            .unwrap();
-        let head = mirror.head("main").await.unwrap();
+        let (_folder, mirror, head) = origin.mirror().await;
         let context = gather(&mirror, &head, "common words").await.unwrap();
         let bytes: usize = context.contents.iter().map(|(_, text)| text.len()).sum();
         assert!(

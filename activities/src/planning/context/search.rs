@@ -13,6 +13,8 @@ use super::words::words;
 const MAXIMUM_SEARCHED: u64 = 1 << 20;
 /// The most bytes that are searched in all.
 const SEARCH_BUDGET: u64 = 4 << 30;
+/// The most words that are counted in one file: a hostile one may hold nothing else.
+const MAXIMUM_COUNT: usize = 10_000;
 /// Where a file's beginning has a zero byte, it is no text; as git sees it.
 const BEGINNING: usize = 8000;
 
@@ -33,7 +35,7 @@ struct Hit {
     words: Vec<(usize, u32)>,
 }
 
-/// The files of `commit` that fit the words in `ticket`, the most fitting first.
+/// Those of `files` that fit the words in `ticket`, the most fitting first.
 pub(super) async fn fitting<'a>(
     mirror: &Mirror,
     files: &'a [TreeFile],
@@ -79,6 +81,9 @@ async fn search(
     files: &[TreeFile],
     words: &[String],
 ) -> Result<Vec<Hit>, MirrorError> {
+    if words.is_empty() {
+        return Ok(Vec::new());
+    }
     let built = AhoCorasick::builder()
         .ascii_case_insensitive(true)
         .match_kind(MatchKind::Standard)
@@ -108,7 +113,7 @@ async fn search(
             continue;
         }
         counts.fill(0);
-        for found in matcher.find_overlapping_iter(content) {
+        for found in matcher.find_overlapping_iter(content).take(MAXIMUM_COUNT) {
             counts[found.pattern().as_usize()] += 1;
         }
         let counted = counts.iter().copied().enumerate();
@@ -149,14 +154,11 @@ fn weigh(files: &[TreeFile], hits: &[Hit]) -> Vec<(usize, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{mirror::Mirrors, testing::Origin};
+    use crate::testing::Origin;
 
     async fn found(files: &[(&str, &str)], ticket: &str) -> Vec<String> {
         let origin = Origin::new(files).await;
-        let folder = tempfile::tempdir().unwrap();
-        let mirrors = Mirrors::new(folder.path());
-        let mirror = mirrors.fetch(origin.url()).await.unwrap();
-        let head = mirror.head("main").await.unwrap();
+        let (_folder, mirror, head) = origin.mirror().await;
         let files = mirror.files(&head).await.unwrap();
         let found = fitting(&mirror, &files, ticket).await.unwrap();
         found.into_iter().map(|file| file.path.clone()).collect()
@@ -166,15 +168,16 @@ mod tests {
     async fn rare_words_count_more_than_common_ones_and_names_most() {
         let files = [
             ("a.js", "value value value value\n"),
-            ("b.js", "value parseDuration\n"),
+            ("b.js", "parseDuration\n"),
             ("c.js", "VALUE\n"),
             ("deep/units.js", "nothing\n"),
             ("e.bin", "parseDuration \0\n"),
-            ("f.js", "other\n"),
+            ("f.js", "value\n"),
+            ("g.js", "other\n"),
         ];
         let ticket = "parseDuration gives a wrong value, see deep/units.js";
         let found = found(&files, ticket).await;
-        assert_eq!(found, ["deep/units.js", "b.js", "a.js", "c.js"]);
+        assert_eq!(found, ["deep/units.js", "b.js", "a.js", "c.js", "f.js"]);
     }
 
     #[tokio::test]

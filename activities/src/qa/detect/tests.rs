@@ -8,12 +8,7 @@ type Entries<'a> = &'a [(&'a str, &'a str, &'a [u8])];
 async fn found(entries: Entries<'_>) -> (Vec<QualityGate>, Vec<String>) {
     let origin = Origin::new(&[("README.md", "A library.\n")]).await;
     origin.commit_entries(entries).await;
-    let folder = tempfile::tempdir().unwrap();
-    let mirror = Mirrors::new(folder.path())
-        .fetch(origin.url())
-        .await
-        .unwrap();
-    let head = mirror.head("main").await.unwrap();
+    let (_folder, mirror, head) = origin.mirror().await;
     detect(&mirror, &head).await.unwrap()
 }
 
