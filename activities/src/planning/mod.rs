@@ -14,3 +14,4 @@ mod files;
 pub mod model;
 pub mod plan;
 pub mod render;
+pub mod symbols;
