@@ -5,7 +5,10 @@ use std::{num::NonZeroU32, path::PathBuf};
 use sallyport_ledger::secret::{self, SecretError, SecretString};
 use serde::Deserialize;
 
-use crate::gateway::{self, Price, RateLimits, Vendor};
+use crate::{
+    gateway::{self, Price, RateLimits, Vendor},
+    planning::context::DEFAULT_TOKENS,
+};
 
 /// `[model]`: which models plan and code, and where they answer.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,6 +35,9 @@ pub struct ModelConfig {
     /// The agent's price, if the built-in list does not know it or is wrong.
     #[serde(default)]
     pub agent_price: Option<Price>,
+    /// How many tokens of a repository the planner is shown, by estimate. 40,000 by default.
+    #[serde(default = "context_tokens")]
+    pub planner_context_tokens: u64,
     /// What all workers together may spend in a day, from midnight UTC on, in millionths of a US dollar.
     #[serde(default = "day_budget")]
     pub day_budget_micro_usd: u64,
@@ -46,6 +52,10 @@ pub struct ModelConfig {
 /// 50 US dollars: ten tickets that use up all that they may by default.
 fn day_budget() -> u64 {
     50_000_000
+}
+
+fn context_tokens() -> u64 {
+    DEFAULT_TOKENS
 }
 
 impl ModelConfig {

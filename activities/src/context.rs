@@ -24,7 +24,10 @@ use crate::{
     leaks::LeakCheck,
     lease::Lease,
     mirror::Mirrors,
-    planning::model::{GenaiPlanner, ModelError, Planner},
+    planning::{
+        model::{GenaiPlanner, ModelError, Planner},
+        symbols::reader::SymbolReader,
+    },
     sandbox::{EngineConfig, Sandbox, SandboxError},
     setup::{SetupConfig, Setups},
     tickets::{
@@ -67,6 +70,8 @@ pub struct Parts {
     pub setup: SetupConfig,
     /// `[worker.sandbox]`.
     pub engine: EngineConfig,
+    /// Who parses files for the planner.
+    pub symbols: SymbolReader,
 }
 
 /// The parts do not fit together.
@@ -115,6 +120,10 @@ pub struct Context {
     pub day_budget: DayBudget,
     /// The model that plans.
     pub planner: Arc<dyn Planner>,
+    /// How many tokens of a repository the planner is shown.
+    pub planner_context_tokens: u64,
+    /// Who parses files for the planner.
+    pub symbols: SymbolReader,
     /// The repositories' mirrors.
     pub mirrors: Mirrors,
     /// The forges.
@@ -171,6 +180,8 @@ impl Context {
             setups: Setups::new(data_dir.join("setups"), parts.setup, rooms, leaks),
             sandbox,
             planner: Arc::new(GenaiPlanner::new(parts.model.planner()?)?.at_pace(gateway.pace())),
+            planner_context_tokens: parts.model.planner_context_tokens,
+            symbols: parts.symbols,
             gateway,
             day_budget,
             mirrors: Mirrors::new(data_dir.join("mirrors")),

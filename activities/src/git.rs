@@ -316,6 +316,12 @@ impl Invocation {
         self
     }
 
+    /// How long it may take.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = time;
+        self
+    }
+
     /// Takes these exit codes as answers too.
     pub fn allow(mut self, codes: &[i32]) -> Self {
         self.allowed.extend_from_slice(codes);

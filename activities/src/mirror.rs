@@ -4,6 +4,7 @@
 //! our own commits. Whoever writes refs holds the mirror's file lock, so that workers of one host do not collide. A
 //! mirror that a kill left half done, or that is damaged, is made anew.
 
+mod in_place;
 mod kept;
 
 use std::{

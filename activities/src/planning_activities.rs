@@ -16,7 +16,7 @@ use sallyport_workflows::{
     gate::BaseChange,
     policy::InstallationPolicy,
     spec::{Spec, SpecRef},
-    text::shorten,
+    text::{grouped, shorten},
     ticket::TicketKey,
 };
 use temporalio_macros::activities;
@@ -27,15 +27,15 @@ use crate::{
     context::Context,
     failure::StepError,
     heartbeat::beating,
-    mirror::{Mirror, MirrorError},
+    mirror::Mirror,
     planning::{
-        context::gather,
+        context::{Search, Source, gather},
         plan::{PlanTask, plan},
+        policy::policy_at,
+        progress::Progress,
         render::{percent, spec_markdown},
     },
-    policy_file::{self, Policy},
-    policy_section,
-    qa::detect,
+    policy_file::Policy,
     scope::Scope,
     tickets,
     workspace::approved::{self, revision_of},
@@ -80,22 +80,7 @@ impl PlanningSteps {
         base_commit: String,
         installation: &InstallationPolicy,
     ) -> Result<PinnedPolicy, StepError> {
-        let invalid =
-            |problem: &dyn std::fmt::Display| StepError::fatal(kind::POLICY_INVALID, problem);
-        let limit = policy_file::MAXIMUM_FILE_BYTES;
-        let content = match mirror.read(&base_commit, policy_file::FILE, limit).await {
-            Err(error @ MirrorError::TooLarge { .. }) => return Err(invalid(&error)),
-            other => other?,
-        };
-        let repository =
-            policy_file::parse(content.as_deref()).map_err(|problem| invalid(&problem))?;
-        let effective = policy_section::effective(installation, content.as_deref())
-            .map_err(|problem| invalid(&problem))?;
-        let repository = detect::complete(mirror, &base_commit, repository).await?;
-        let policy = Policy {
-            effective,
-            repository,
-        };
+        let policy = policy_at(mirror, &base_commit, installation).await?;
         let json = serde_json::to_vec(&policy).map_err(StepError::step)?;
         Ok(PinnedPolicy {
             base_branch,
@@ -145,7 +130,11 @@ impl PlanningSteps {
         })))
     }
 
-    async fn plan_ticket(&self, input: PlanInput) -> Result<Planned, StepError> {
+    async fn plan_ticket(
+        &self,
+        input: PlanInput,
+        progress: &Progress,
+    ) -> Result<Planned, StepError> {
         let objects = &self.context.objects;
         let base_commit = &input.pinned.base_commit;
         let policy = objects.get(&input.pinned.policy).await?;
@@ -168,7 +157,23 @@ impl PlanningSteps {
             .mirrors
             .with_commit(&input.repository_url, base_commit)
             .await?;
-        let repository = gather(&mirror, base_commit, &ticket).await?;
+        let source = Source {
+            mirror: &mirror,
+            commit: base_commit,
+        };
+        let search = Search {
+            ticket: &ticket,
+            budget_tokens: self.context.planner_context_tokens,
+            symbols: &self.context.symbols,
+            progress,
+        };
+        let repository = gather(&source, &search).await?;
+        let report = repository.report().markdown();
+        let report = self.context.store(&input.key.ticket, report).await?;
+        let shown = grouped(repository.report().tokens());
+        progress.say(format!(
+            "asking the planner, with about {shown} tokens of the repository"
+        ));
         let ticket_id = &input.key.ticket.ticket_id;
         let task = PlanTask {
             ticket_id,
@@ -188,7 +193,12 @@ impl PlanningSteps {
                 Some(self.context.store(&input.key.ticket, json).await?)
             }
         };
-        Ok(Planned { spec, usage, seen })
+        Ok(Planned {
+            spec,
+            usage,
+            seen,
+            context: Some(report),
+        })
     }
 
     async fn store(
@@ -243,8 +253,9 @@ impl PlanningSteps {
         context: ActivityContext,
         input: PlanInput,
     ) -> Result<Planned, ActivityError> {
-        let step = || "asking the planner".to_owned();
-        Ok(beating(&context, step, self.plan_ticket(input)).await??)
+        let progress = Progress::default();
+        let step = || progress.now();
+        Ok(beating(&context, step, self.plan_ticket(input, &progress)).await??)
     }
 }
 

@@ -11,7 +11,10 @@ use sallyport_workflows::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::{House, spec_for};
+use crate::{
+    policy_file,
+    testing::{House, spec_for},
+};
 
 const GATES: &str = "[[gates]]\nname = 'Unit tests'\ncommand = 'node --test'\n";
 
@@ -71,7 +74,10 @@ async fn a_ticket_becomes_a_spec_that_can_be_approved_and_revised() {
     let steps = PlanningSteps::new(house.context.clone());
 
     let first = steps
-        .plan_ticket(plan_input(&house, &pinned, Vec::new()).await)
+        .plan_ticket(
+            plan_input(&house, &pinned, Vec::new()).await,
+            &Progress::default(),
+        )
         .await
         .unwrap();
     assert_eq!(
@@ -91,7 +97,10 @@ async fn a_ticket_becomes_a_spec_that_can_be_approved_and_revised() {
         comments: objects.put("Do it better.").await.unwrap(),
     };
     let second = steps
-        .plan_ticket(plan_input(&house, &pinned, vec![revised]).await)
+        .plan_ticket(
+            plan_input(&house, &pinned, vec![revised]).await,
+            &Progress::default(),
+        )
         .await
         .unwrap();
     assert_ne!(second.spec.revision, first.spec.revision);
@@ -111,7 +120,10 @@ async fn a_ticket_becomes_a_spec_that_can_be_approved_and_revised() {
         seen: second.seen,
         ..plan_input(&house, &pinned, vec![revised]).await
     };
-    let third = steps.plan_ticket(input).await.unwrap();
+    let third = steps
+        .plan_ticket(input, &Progress::default())
+        .await
+        .unwrap();
     let asked = house.model.requests().pop().unwrap().body.to_string();
     let at = |words: &str| {
         asked
@@ -196,7 +208,10 @@ async fn without_gates_they_are_detected_and_the_spec_says_so() {
     let pinned = pin(&house).await.unwrap();
     let steps = PlanningSteps::new(house.context.clone());
     let planned = steps
-        .plan_ticket(plan_input(&house, &pinned, Vec::new()).await)
+        .plan_ticket(
+            plan_input(&house, &pinned, Vec::new()).await,
+            &Progress::default(),
+        )
         .await
         .unwrap();
     let objects = &house.context.objects;
@@ -334,7 +349,10 @@ async fn the_planner_asks_within_the_days_budget() {
     let others = model_spending::set_aside(database, limit - 1, limit);
     let others = others.await.unwrap().unwrap();
     let input = plan_input(&house, &pinned, Vec::new()).await;
-    let refused = steps.plan_ticket(input.clone()).await.unwrap_err();
+    let refused = steps
+        .plan_ticket(input.clone(), &Progress::default())
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind(), kind::BUDGET);
     assert!(
         refused.is_final() && refused.message().contains("model.day_budget_micro_usd"),
@@ -343,7 +361,10 @@ async fn the_planner_asks_within_the_days_budget() {
     assert!(house.model.requests().is_empty());
 
     model_spending::settle(database, others, 0).await.unwrap();
-    let planned = steps.plan_ticket(input).await.unwrap();
+    let planned = steps
+        .plan_ticket(input, &Progress::default())
+        .await
+        .unwrap();
     let spent = model_spending::today(database).await.unwrap();
     assert_eq!(spent, planned.usage.cost_micro_usd);
 }

@@ -81,6 +81,7 @@ impl House {
                 agent_model: "claude-sonnet-4-5".into(),
                 planner_price: None,
                 agent_price: None,
+                planner_context_tokens: crate::planning::context::DEFAULT_TOKENS,
                 day_budget_micro_usd: DAY_BUDGET,
                 requests_per_minute: None,
                 input_tokens_per_minute: None,
@@ -96,6 +97,7 @@ impl House {
             checkpoint_every: Duration::from_secs(1),
             setup: SetupConfig::default(),
             engine: EngineConfig::default(),
+            symbols: crate::planning::symbols::reader::tests::reader(),
         };
         let ticket = TicketKey::first("flux-lens", "FL-1");
         let other = Parts {
@@ -284,11 +286,16 @@ impl Origin {
 
     /// Puts a commit on `main` that writes `files`, as regular files, and answers its id.
     pub(crate) async fn commit(&self, files: &[(&str, &str)]) -> String {
+        self.commit_as(files, "a commit").await
+    }
+
+    /// The same with a message.
+    pub(crate) async fn commit_as(&self, files: &[(&str, &str)], message: &str) -> String {
         let files: Vec<_> = files
             .iter()
             .map(|(path, content)| ("100644", *path, content.as_bytes()))
             .collect();
-        self.commit_entries(&files).await
+        self.commit_with(&files, message).await
     }
 
     /// Puts `branch` on `commit`.
@@ -303,6 +310,10 @@ impl Origin {
 
     /// The same with modes.
     pub(crate) async fn commit_entries(&self, entries: &[(&str, &str, &[u8])]) -> String {
+        self.commit_with(entries, "a commit").await
+    }
+
+    async fn commit_with(&self, entries: &[(&str, &str, &[u8])], message: &str) -> String {
         let index = self.git.directory().join("test-index");
         let parent = self.git.commit("refs/heads/main").await.unwrap();
         for (mode, path, content) in entries {
@@ -332,7 +343,7 @@ impl Origin {
         let mut commit = self
             .git
             .run("commit-tree")
-            .arguments([&tree, "-m", "a commit"]);
+            .arguments([&tree, "-m", message]);
         if let Some(parent) = &parent {
             commit = commit.arguments(["-p", parent]);
         }

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use sallyport_activities::planning::symbols::child;
 
 use crate::{
     arguments::{Arguments, Command, ConfigCommand},
@@ -58,6 +59,8 @@ fn run(command: Command) -> Result<(), Problem> {
         Command::Dev(arguments) => dev::run(arguments),
         Command::Worker(arguments) => service::worker(&arguments.config),
         Command::Starter(arguments) => service::starter(&arguments.config),
+        // Before anything is opened or started: it gives up the right to.
+        Command::ParseSymbols => Ok(child::run().context("cannot parse files")?),
         Command::Doctor(arguments) => runtime()?.block_on(doctor::run(arguments)),
         Command::Config(ConfigCommand::Check(arguments)) => {
             let config = Config::load(&arguments.config)?;

@@ -12,6 +12,7 @@ use std::{
 use anyhow::Context as _;
 use sallyport_activities::{
     context::{Context, Parts},
+    planning::symbols::reader::SymbolReader,
     sandbox,
     tools::Tools,
     workspace::diff::Signature,
@@ -60,6 +61,7 @@ pub fn worker(file: &Path) -> Result<(), Problem> {
             checkpoint_every: config.worker.checkpoint_every(),
             setup: config.worker.setup.clone(),
             engine: config.worker.sandbox.clone(),
+            symbols: SymbolReader::this_program(),
         };
         let context = Context::build(parts)?;
         sandbox::preflight(&context.sandbox, &data_dir.join("workspaces")).await?;

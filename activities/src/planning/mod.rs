@@ -6,12 +6,19 @@
 //! | how a model is asked | [`model`] |
 //! | the conversation, and what counts as a SPEC | [`plan`], [`answer`] |
 //! | which files it may name | `files` |
+//! | the policy that it plans under | [`policy`] |
+//! | planning without a workflow | [`preview`] |
 //! | SPEC.md | [`render`] |
+//! | which symbols files define and use | [`symbols`] |
+//! | what is done just now | [`progress`] |
 
 pub mod answer;
 pub mod context;
 mod files;
 pub mod model;
 pub mod plan;
+pub mod policy;
+pub mod preview;
+pub mod progress;
 pub mod render;
 pub mod symbols;

@@ -25,6 +25,9 @@ use crate::{
 
 const INSTRUCTIONS: &str = include_str!("instructions.md");
 
+/// Of how many things that were left out of a part the planner is told.
+const MAXIMUM_LEFT_OUT: usize = 12;
+
 /// How often the planner is asked: once, and once more with what was wrong.
 const TRIES: usize = 2;
 
@@ -221,10 +224,19 @@ fn conversation(task: &PlanTask<'_>) -> Vec<Turn> {
             "\nThe repository's rules on scope, which hold beside what you list:\n\n{rules}"
         );
     }
-    question.push_str("\nThe repository's files:\n\n");
-    question.push_str(&block("files", &task.repository.list));
-    for (path, content) in &task.repository.contents {
-        let _ = write!(question, "\n{path}:\n\n{}", block("file", content));
+    for part in &task.repository.parts {
+        if part.texts.is_empty() && part.report.left_out.is_empty() {
+            continue;
+        }
+        let _ = write!(question, "\n# {}\n", part.report.title);
+        for (what, text) in &part.texts {
+            let _ = write!(question, "\n{what}:\n\n{}", block("data", text));
+        }
+        if !part.report.left_out.is_empty() {
+            let left_out = part.report.left_out.iter().take(MAXIMUM_LEFT_OUT);
+            let left_out: String = left_out.map(|what| format!("{what}\n")).collect();
+            let _ = write!(question, "\nNot shown:\n\n{}", block("data", &left_out));
+        }
     }
     question.push_str("\nWrite the SPEC.\n");
     let mut conversation = vec![Turn::System(INSTRUCTIONS.to_owned()), Turn::User(question)];
@@ -257,7 +269,7 @@ mod tests {
     use super::*;
     use crate::{
         gateway::Price,
-        planning::answer::tests::good,
+        planning::{answer::tests::good, context::Part},
         policy_file::{QualityGate, RepositoryPolicy},
     };
 
@@ -321,10 +333,13 @@ mod tests {
         revised: &[(String, String)],
         left: u64,
     ) -> Result<(Spec, Usage), PlanFailure> {
+        let mut files = Part::new("Files");
+        files.texts = vec![("src/parse.js".into(), "code\n".into())];
+        files.report.left_out = vec!["`src/large.js`: it is large".to_owned()];
         let repository = RepositoryContext {
             existing: ["src/parse.js".to_owned()].into(),
-            list: "src/parse.js\n".into(),
-            contents: vec![("src/parse.js".into(), "code\n".into())],
+            parts: vec![files],
+            ..RepositoryContext::default()
         };
         let gate = QualityGate {
             name: "Unit tests".into(),
@@ -392,6 +407,8 @@ mod tests {
             "- Unit tests (required): node --test",
             "src/parse.js:",
             "code\n",
+            "Not shown:",
+            "it is large",
         ] {
             assert!(question.contains(shown), "{shown}: {question}");
         }

@@ -3,6 +3,7 @@
 mod actions;
 mod audit;
 mod inbox;
+mod plan;
 mod tokens;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use actions::{
 };
 pub use audit::{AuditCommand, AuditExportArguments, AuditVerifyArguments};
 pub use inbox::InboxCommand;
+pub use plan::PlanArguments;
 pub use tokens::{CreateTokenArguments, ListTokensArguments, RevokeTokenArguments, TokenCommand};
 
 const EXAMPLES: &str = "\
@@ -89,6 +91,11 @@ pub enum Command {
     Extend(ExtendArguments),
     /// Open a closed pull request again
     Reopen(ReopenArguments),
+    /// Write a SPEC for a ticket in a file, and say what of the repository it is made from; touches nothing
+    Plan(PlanArguments),
+    /// Parse files that come on standard input: a worker's own child
+    #[command(hide = true)]
+    ParseSymbols,
     /// Make, list and revoke tokens for the API
     #[command(subcommand)]
     Token(TokenCommand),

@@ -11,6 +11,7 @@ mod list;
 mod logs;
 mod next_steps;
 mod objects;
+mod plan;
 mod question;
 mod records;
 mod status;
@@ -57,10 +58,12 @@ pub async fn run(command: Command) -> Result<(), Problem> {
         Command::Audit(command) => audit::run(command).await,
         Command::Inbox(command) => inbox::run(command).await,
         Command::Objects(ObjectsCommand::Collect(arguments)) => objects::collect(arguments).await,
+        Command::Plan(arguments) => plan::run(arguments).await,
         Command::Token(command) => tokens::run(command).await,
         Command::Config(_)
         | Command::Dev(_)
         | Command::Doctor(_)
+        | Command::ParseSymbols
         | Command::Starter(_)
         | Command::Worker(_) => unreachable!("main runs these itself"),
     }

@@ -11,6 +11,8 @@ pub enum Origin {
     Line(usize),
     /// By this environment variable.
     Variable(String),
+    /// By this option of the command line.
+    Option(String),
     /// By `sallyport dev` itself.
     Dev,
     /// Nobody set it.
@@ -22,6 +24,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Line(line) => write!(formatter, "line {line}"),
             Self::Variable(name) => write!(formatter, "environment variable {name}"),
+            Self::Option(name) => formatter.write_str(name),
             Self::Default => formatter.write_str("by default"),
             Self::Dev => formatter.write_str("set by `sallyport dev`"),
         }

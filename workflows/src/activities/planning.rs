@@ -127,6 +127,9 @@ pub struct Planned {
     /// What the planner has seen by now: `seen` and `revised` of its input in one list, stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<ObjectRef>,
+    /// What the planner was shown of the repository and why, and what was left out: Markdown, stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ObjectRef>,
 }
 
 /// Declarations of the planning activities.

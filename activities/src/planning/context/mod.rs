@@ -1,178 +1,296 @@
-//! What the planner is shown of a repository: its files' names, its README, and the files that the ticket seems to be
-//! about. Everything is read from the mirror at the base commit; nothing is checked out.
+//! What the planner is shown of a repository, within a budget of tokens, and an account of it. Everything is read from the
+//! repository's objects at the base commit, one file at a time; nothing is checked out.
+//!
+//! | to find | look in |
+//! | --- | --- |
+//! | which files fit a ticket | `search`, `words` |
+//! | the files by name | `tree` |
+//! | README, guides, manifests | `guides` |
+//! | the map of symbols | `map` |
+//! | what happened to the files | `history` |
+//! | the files themselves | `contents` |
+//! | what was shown and left out | [`report`] |
 
+mod contents;
+mod guides;
+mod history;
+mod map;
+pub mod report;
 mod search;
+mod tree;
 mod words;
 
 use std::collections::BTreeSet;
 
-use crate::mirror::{Mirror, MirrorError, TreeFile};
+use sallyport_workflows::text::grouped;
 
-/// The most bytes of files' content that are shown, README included.
-const CONTENT_BUDGET: usize = 60 << 10;
-/// The most bytes of the README that are shown.
-const README_BUDGET: usize = 8 << 10;
-/// The largest README of which the beginning is shown.
-const MAXIMUM_README: u64 = 1 << 20;
-/// The most bytes of the list of files that are shown.
-const LIST_BUDGET: usize = 16 << 10;
-/// The largest file that is shown.
-const MAXIMUM_FILE: u64 = 24 << 10;
-/// The most files that are considered for being shown.
-const MAXIMUM_CANDIDATES: usize = 200;
+use self::report::{ContextReport, PartReport, Shown, tokens};
+use super::{progress::Progress, symbols::reader::SymbolReader};
+use crate::mirror::{Mirror, MirrorError};
+
+/// How many tokens are shown unless the configuration says otherwise.
+pub const DEFAULT_TOKENS: u64 = 40_000;
+
+/// What each part may take of the budget, in hundredths. The files themselves get what the others leave.
+const GUIDES: u64 = 15;
+const TREE: u64 = 12;
+const MAP: u64 = 18;
+const HISTORY: u64 = 5;
+
+/// Where is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The repository.
+    pub mirror: &'a Mirror,
+    /// The commit.
+    pub commit: &'a str,
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    /// The ticket, readable.
+    pub ticket: &'a str,
+    /// How many tokens may be shown.
+    pub budget_tokens: u64,
+    /// Who parses files.
+    pub symbols: &'a SymbolReader,
+    /// Told what is done.
+    pub progress: &'a Progress,
+}
 
 /// What the planner is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RepositoryContext {
     /// All files of the base commit whose names are plain text.
     pub existing: BTreeSet<String>,
-    /// Their names, one a line, perhaps not all.
-    pub list: String,
-    /// The README and the files that the ticket seems to be about, the most fitting first, with their content.
-    pub contents: Vec<(String, String)>,
+    /// What is shown, in this order.
+    pub parts: Vec<Part>,
+    /// How many bytes the files have.
+    pub bytes: u64,
+    /// How many tokens might be shown.
+    pub budget_tokens: u64,
+    /// The commit.
+    pub commit: String,
 }
 
-/// Chooses what of `commit` fits the words in `ticket`.
+/// What is shown of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// What each text is, and the text.
+    pub texts: Vec<(String, String)>,
+    /// The account of it.
+    pub report: PartReport,
+}
+
+impl Part {
+    /// An empty part.
+    pub fn new(title: &str) -> Self {
+        Self {
+            texts: Vec::new(),
+            report: PartReport {
+                title: title.to_owned(),
+                ..PartReport::default()
+            },
+        }
+    }
+
+    fn show(&mut self, what: &str, why: &str, text: String) {
+        self.report.shown.push(Shown {
+            what: what.to_owned(),
+            why: why.to_owned(),
+            tokens: tokens(&text),
+        });
+        self.texts.push((what.to_owned(), text));
+    }
+
+    fn leave_out(&mut self, what: String) {
+        self.report.left_out.push(what);
+    }
+
+    #[cfg(test)]
+    fn text(&self) -> String {
+        self.texts.iter().map(|(_, text)| text.as_str()).collect()
+    }
+}
+
+impl RepositoryContext {
+    /// What was shown and why, and what was left out.
+    pub fn report(&self) -> ContextReport {
+        ContextReport {
+            commit: self.commit.clone(),
+            files: self.existing.len() as u64,
+            bytes: self.bytes,
+            budget_tokens: self.budget_tokens,
+            parts: self.parts.iter().map(|part| part.report.clone()).collect(),
+        }
+    }
+}
+
+/// Chooses what to show for a ticket.
 pub async fn gather(
-    mirror: &Mirror,
-    commit: &str,
-    ticket: &str,
+    source: &Source<'_>,
+    search: &Search<'_>,
 ) -> Result<RepositoryContext, MirrorError> {
-    let files = mirror.files(commit).await?;
-    let mut context = RepositoryContext {
-        existing: files.iter().map(|file| file.path.clone()).collect(),
-        list: list(&files),
-        contents: Vec::new(),
-    };
-    let readme = readme(&files);
-    let mut left = CONTENT_BUDGET;
-    let mut chosen: Vec<&TreeFile> = Vec::new();
-    if let Some(readme) = readme {
-        left -= (readme.bytes as usize).min(README_BUDGET);
-        chosen.push(readme);
-    }
-    let fitting = search::fitting(mirror, &files, ticket).await?;
-    for file in fitting.into_iter().take(MAXIMUM_CANDIDATES) {
-        // A smaller one further down may still fit.
-        let fits = file.bytes <= MAXIMUM_FILE && file.bytes as usize <= left;
-        if fits && readme != Some(file) {
-            left -= file.bytes as usize;
-            chosen.push(file);
-        }
-    }
-    let objects = chosen.iter().map(|file| file.object.clone());
-    let mut contents = mirror.git().contents(objects.collect(), MAXIMUM_README)?;
-    for file in chosen {
-        let Some(content) = contents.next().await? else {
-            break;
-        };
-        let text = str::from_utf8(content).ok();
-        if let Some(text) = text.filter(|text| !text.contains('\0')) {
-            let limit = match readme == Some(file) {
-                true => README_BUDGET,
-                false => text.len(),
-            };
-            context.contents.push((file.path.clone(), cut(text, limit)));
-        }
-    }
-    Ok(context)
+    let (ticket, progress) = (search.ticket, search.progress);
+    progress.say("listing the repository's files");
+    let files = source.mirror.files(source.commit).await?;
+    let count = grouped(files.len() as u64);
+    progress.say(format!("searching {count} files for the ticket's words"));
+    let words = words::words(ticket);
+    let fits = search::fitting(source.mirror, &files, ticket, &words).await?;
+    let budget = search.budget_tokens;
+    let share = |hundredths: u64| budget * hundredths / 100;
+    progress.say("reading guides and manifests");
+    let guides = guides::guides(source, &files, &fits, share(GUIDES)).await?;
+    let tree = tree::tree(&files, &fits, share(TREE));
+    let map = map::map(source, search, &files, &fits, share(MAP)).await?;
+    progress.say("reading the history of the files concerned");
+    let history = history::history(source, &fits, share(HISTORY)).await?;
+    let mut parts = vec![guides, tree, map, history];
+    let used: u64 = parts.iter().map(|part| part.report.tokens()).sum();
+    progress.say(format!("reading the {} files that fit", fits.len()));
+    let left = budget.saturating_sub(used);
+    parts.push(contents::contents(source, &fits, &words, left).await?);
+    Ok(RepositoryContext {
+        bytes: files.iter().map(|file| file.bytes).sum(),
+        existing: files.into_iter().map(|file| file.path).collect(),
+        parts,
+        budget_tokens: budget,
+        commit: source.commit.to_owned(),
+    })
 }
 
-fn list(files: &[TreeFile]) -> String {
-    let mut list = String::new();
-    for (shown, file) in files.iter().enumerate() {
-        if list.len() + file.path.len() > LIST_BUDGET {
-            list.push_str(&format!("... and {} more\n", files.len() - shown));
-            break;
-        }
-        list.push_str(&file.path);
-        list.push('\n');
-    }
-    list
-}
-
-fn readme(files: &[TreeFile]) -> Option<&TreeFile> {
-    ["readme.md", "readme.rst", "readme.txt", "readme"]
-        .iter()
-        .find_map(|name| files.iter().find(|file| file.path.to_lowercase() == *name))
-        .filter(|file| file.bytes <= MAXIMUM_README)
+/// A file's content, if it is text.
+fn text(content: &[u8]) -> Option<&str> {
+    str::from_utf8(content)
+        .ok()
+        .filter(|text| !text.contains('\0'))
 }
 
 fn cut(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
     }
-    let mut end = limit;
+    const MARK: &str = "\n[... cut ...]\n";
+    format!(
+        "{}{MARK}",
+        beginning(text, limit.saturating_sub(MARK.len()))
+    )
+}
+
+/// At most `limit` bytes of `text`.
+fn beginning(text: &str, limit: usize) -> &str {
+    let mut end = limit.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}\n[... cut ...]\n", &text[..end])
+    &text[..end]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Origin;
+    use crate::{planning::symbols::reader::tests::reader, testing::Origin};
 
-    #[tokio::test]
-    async fn fitting_files_are_shown_and_large_ones_are_not() {
-        let large = format!("parseDuration {}", "x".repeat(30 << 10));
-        let binary = "parseDuration \0";
-        let origin = Origin::new(&[
-            ("README.md", "A library.\n"),
-            ("src/parse.js", "export function parseDuration() {}\n"),
-            ("src/other.js", "export const other = 1;\n"),
-            ("src/large.js", &large),
-            ("src/binary.dat", binary),
-            ("test/parse.test.js", "parseDuration();\n"),
-        ])
-        .await;
-        let (_folder, mirror, head) = origin.mirror().await;
-        let context = gather(&mirror, &head, "parseDuration throws; see src/parse.js")
-            .await
-            .unwrap();
-        let shown: Vec<_> = context
-            .contents
-            .iter()
-            .map(|(path, _)| path.as_str())
-            .collect();
-        assert_eq!(shown, ["README.md", "src/parse.js", "test/parse.test.js"]);
-        assert_eq!(
-            context.contents[1].1,
-            "export function parseDuration() {}\n"
-        );
-        assert_eq!(context.existing.len(), 6);
-        assert!(context.list.contains("src/binary.dat\n"));
+    async fn gathered(
+        files: &[(&str, &str)],
+        ticket: &str,
+        budget_tokens: u64,
+    ) -> RepositoryContext {
+        let origin = Origin::new(files).await;
+        let (_folder, mirror, commit) = origin.mirror().await;
+        let source = Source {
+            mirror: &mirror,
+            commit: &commit,
+        };
+        let search = Search {
+            ticket,
+            budget_tokens,
+            symbols: &reader(),
+            progress: &Progress::default(),
+        };
+        gather(&source, &search).await.unwrap()
     }
 
     #[tokio::test]
-    async fn what_is_shown_is_bounded() {
+    async fn fitting_files_are_shown_whole_and_large_ones_in_places() {
+        let large = format!(
+            "{}parseDuration\n",
+            "filler filler filler\n".repeat(3 << 10)
+        );
+        let context = gathered(
+            &[
+                ("README.md", "A library.\n"),
+                ("src/parse.js", "export function parseDuration() {}\n"),
+                ("src/other.js", "export const other = 1;\n"),
+                ("src/large.js", &large),
+                ("src/binary.dat", "parseDuration \0\n"),
+                ("src/latin.js", "parseDuration\n"),
+                ("test/parse.test.js", "parseDuration();\n"),
+            ],
+            "parseDuration throws; see src/parse.js",
+            DEFAULT_TOKENS,
+        )
+        .await;
+        let report = context.report();
+        let titles: Vec<&str> = report
+            .parts
+            .iter()
+            .map(|part| part.title.as_str())
+            .collect();
+        let expected = [
+            "What the repository says of itself",
+            "Files by name",
+            "Symbols",
+            "History of the files concerned",
+            "Files",
+        ];
+        assert_eq!(titles, expected);
+        let files = &context.parts[4];
+        let shown: Vec<&str> = files.texts.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(shown[0], "src/parse.js");
+        for path in ["src/large.js", "test/parse.test.js"] {
+            assert!(shown.contains(&path), "{shown:?}");
+        }
+        assert!(!shown.contains(&"src/binary.dat") && !shown.contains(&"src/other.js"));
+        assert_eq!(files.texts[0].1, "export function parseDuration() {}\n");
+        let why = &files.report.shown[0].why;
+        assert_eq!(
+            why,
+            "the ticket names its path; has `parseDuration` 1x, `parse` 1x"
+        );
+        assert!(
+            files.report.left_out[0].starts_with("most of `src/large.js`"),
+            "{files:?}"
+        );
+        assert_eq!(context.existing.len(), 7);
+        assert!(context.parts[1].text().contains("src/binary.dat\n"));
+        assert!(context.parts[2].text().contains("function parseDuration"));
+    }
+
+    #[tokio::test]
+    async fn what_is_shown_keeps_to_the_budget_and_the_rest_is_accounted_for() {
         let content = "common words ".repeat(600);
-        let names: Vec<String> = (0..2000)
+        let names: Vec<String> = (0..30)
             .map(|number| format!("folder/a-rather-long-name-{number:04}.txt"))
             .collect();
-        let mut files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
-        for name in ["a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9"] {
-            files.push((name, &content));
-        }
-        // One process for each file would take too long here.
-        let origin = Origin::new(&files[1980..]).await;
-        let (_folder, mirror, head) = origin.mirror().await;
-        let context = gather(&mirror, &head, "common words").await.unwrap();
-        let bytes: usize = context.contents.iter().map(|(_, text)| text.len()).sum();
-        assert!(
-            bytes <= CONTENT_BUDGET && bytes > CONTENT_BUDGET / 2,
-            "{bytes}"
-        );
-        let all: Vec<_> = names
+        let files: Vec<(&str, &str)> = names
             .iter()
-            .map(|path| TreeFile {
-                path: path.clone(),
-                bytes: 0,
-                object: String::new(),
-            })
+            .map(|name| (name.as_str(), content.as_str()))
             .collect();
-        let listed = list(&all);
-        assert!(listed.len() < LIST_BUDGET + 100 && listed.ends_with(" more\n"));
+        for budget in [0, 500, 4000, 20_000] {
+            let context = gathered(&files, "common words", budget).await;
+            let report = context.report();
+            assert!(report.tokens() <= budget, "{budget}: {}", report.tokens());
+            let files = report.parts.last().unwrap();
+            let shown = files.shown.len();
+            let expected = format!("{} more files that fit the ticket less", 30 - shown);
+            let left = &files.left_out;
+            assert!(
+                budget == 20_000 || left.contains(&expected) || shown == 30,
+                "{left:?}"
+            );
+        }
     }
 }

@@ -1,13 +1,11 @@
 //! Which files a ticket's words point to: all of a commit's files are read once, one after the other, whatever the number
 //! of words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use crate::mirror::{Mirror, MirrorError, TreeFile};
-
-use super::words::words;
 
 /// The largest file that is searched: larger ones are data, or were generated.
 const MAXIMUM_SEARCHED: u64 = 1 << 20;
@@ -27,6 +25,59 @@ const LENGTH: f64 = 0.75;
 const NAMED_BY_PATH: f64 = 100.0;
 const NAMED_BY_NAME: f64 = 50.0;
 const NAMED_BY_STEM: f64 = 6.0;
+/// How much of it counts for a file that nobody wrote.
+const GENERATED: f64 = 0.2;
+
+/// A file that fits a ticket.
+#[derive(Clone, Debug)]
+pub(super) struct Fit<'a> {
+    /// Which one.
+    pub(super) file: &'a TreeFile,
+    /// How well; only good for a comparison with others of the same ticket.
+    pub(super) score: f64,
+    /// Whether the ticket names it.
+    pub(super) named: Option<Named>,
+    /// Which of the ticket's words it has, by their number, and how often.
+    pub(super) words: Vec<(usize, u32)>,
+}
+
+/// How a ticket names a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    Path,
+    Name,
+    Stem,
+}
+
+impl Named {
+    fn counts(self) -> f64 {
+        match self {
+            Self::Path => NAMED_BY_PATH,
+            Self::Name => NAMED_BY_NAME,
+            Self::Stem => NAMED_BY_STEM,
+        }
+    }
+}
+
+impl Fit<'_> {
+    /// Why it fits, for people. `words` are the ticket's.
+    pub(super) fn why(&self, words: &[String]) -> String {
+        let named = self.named.map(|named| match named {
+            Named::Path => "the ticket names its path".to_owned(),
+            Named::Name => "the ticket has its name".to_owned(),
+            Named::Stem => "the ticket has its name without its ending".to_owned(),
+        });
+        let shown = self.words.iter().take(4);
+        let mut has: Vec<String> = shown
+            .map(|(word, count)| format!("`{}` {count}x", words[*word]))
+            .collect();
+        if self.words.len() > 4 {
+            has.push(format!("{} more words", self.words.len() - 4));
+        }
+        let has = (!has.is_empty()).then(|| format!("has {}", has.join(", ")));
+        named.into_iter().chain(has).collect::<Vec<_>>().join("; ")
+    }
+}
 
 /// How often a file has each of the words that it has.
 struct Hit {
@@ -35,44 +86,103 @@ struct Hit {
     words: Vec<(usize, u32)>,
 }
 
-/// Those of `files` that fit the words in `ticket`, the most fitting first.
+/// Those of `files` that fit a ticket with `words`, the most fitting first.
 pub(super) async fn fitting<'a>(
     mirror: &Mirror,
     files: &'a [TreeFile],
     ticket: &str,
-) -> Result<Vec<&'a TreeFile>, MirrorError> {
-    let mut scores = named(files, ticket);
-    let hits = search(mirror, files, &words(ticket)).await?;
-    for (file, score) in weigh(files, &hits) {
-        *scores.entry(file).or_default() += score;
+    words: &[String],
+) -> Result<Vec<Fit<'a>>, MirrorError> {
+    let mut fits: BTreeMap<usize, Fit<'a>> = named(files, ticket)
+        .map(|(number, named)| {
+            let fit = Fit {
+                file: &files[number],
+                score: named.counts(),
+                named: Some(named),
+                words: Vec::new(),
+            };
+            (number, fit)
+        })
+        .collect();
+    let hits = search(mirror, files, words).await?;
+    let scores = weigh(files, &hits);
+    for (hit, score) in hits.into_iter().zip(scores) {
+        let file = &files[hit.file];
+        let fit = fits.entry(hit.file).or_insert(Fit {
+            file,
+            score: 0.0,
+            named: None,
+            words: Vec::new(),
+        });
+        fit.score += score;
+        fit.words = hit.words;
     }
-    let mut fitting: Vec<(usize, f64)> = scores.into_iter().collect();
-    // The sort is stable, and the scores were in the order of the paths.
-    fitting.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-    Ok(fitting.into_iter().map(|(file, _)| &files[file]).collect())
+    let mut fits: Vec<Fit<'a>> = fits.into_values().collect();
+    for fit in &mut fits {
+        if fit.named.is_none() && is_generated(&fit.file.path) {
+            fit.score *= GENERATED;
+        }
+    }
+    // The sort is stable, and they were in the order of the paths.
+    fits.sort_by(|one, other| other.score.total_cmp(&one.score));
+    Ok(fits)
 }
 
-/// What files count that the ticket names.
-fn named(files: &[TreeFile], ticket: &str) -> BTreeMap<usize, f64> {
-    let ticket = ticket.to_lowercase();
-    let count = |file: &TreeFile| {
+/// Whether a file was most likely written by a program, or by somebody else.
+fn is_generated(path: &str) -> bool {
+    let mut folders = path.split('/');
+    let name = folders.next_back().unwrap_or(path).to_ascii_lowercase();
+    let is_copied =
+        |folder: &str| matches!(folder, "node_modules" | "vendor" | "third_party" | "dist");
+    folders.any(is_copied)
+        || [
+            ".lock",
+            ".min.js",
+            ".min.css",
+            ".map",
+            ".svg",
+            ".snap",
+            "-lock.json",
+            "-lock.yaml",
+        ]
+        .iter()
+        .any(|ending| name.ends_with(ending))
+}
+
+/// The files that the ticket names: by the end of their path, by name, or by name without ending.
+fn named(files: &[TreeFile], ticket: &str) -> impl Iterator<Item = (usize, Named)> {
+    let is_between = |letter: char| !(letter.is_alphanumeric() || "_-./@+".contains(letter));
+    let tokens = ticket.to_lowercase();
+    let tokens: BTreeSet<String> = tokens
+        .split(is_between)
+        .map(|token| token.trim_start_matches("./").trim_matches('.').to_owned())
+        .filter(|token| token.len() > 3)
+        .collect();
+    let paths: Vec<String> = tokens
+        .iter()
+        .filter(|token| token.contains('/'))
+        .cloned()
+        .collect();
+    let is_end = |path: &str, token: &str| {
+        path.strip_suffix(token)
+            .is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    };
+    let how = move |file: &TreeFile| {
         let path = file.path.to_lowercase();
         let name = path.rsplit('/').next().unwrap_or(&path);
         let stem = name.split('.').next().unwrap_or(name);
-        if ticket.contains(&path) {
-            Some(NAMED_BY_PATH)
-        } else if name.len() > 4 && ticket.contains(name) {
-            Some(NAMED_BY_NAME)
-        } else if stem.len() > 3 && ticket.contains(stem) {
-            Some(NAMED_BY_STEM)
+        if paths.iter().any(|token| is_end(&path, token)) {
+            Some(Named::Path)
+        } else if tokens.contains(name) {
+            Some(Named::Name)
+        } else if tokens.contains(stem) {
+            Some(Named::Stem)
         } else {
             None
         }
     };
-    let counts = files.iter().enumerate();
-    counts
-        .filter_map(|(number, file)| Some((number, count(file)?)))
-        .collect()
+    let files = files.iter().enumerate();
+    files.filter_map(move |(number, file)| Some((number, how(file)?)))
 }
 
 /// Reads the files once and counts `words` in them, upper and lower case alike.
@@ -127,7 +237,7 @@ async fn search(
 
 /// What each hit counts, by BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009): a word counts
 /// the more, the fewer files have it; a file the more, the more of the words it has for its length.
-fn weigh(files: &[TreeFile], hits: &[Hit]) -> Vec<(usize, f64)> {
+fn weigh(files: &[TreeFile], hits: &[Hit]) -> Vec<f64> {
     let mut with_word: BTreeMap<usize, u32> = BTreeMap::new();
     for (word, _) in hits.iter().flat_map(|hit| &hit.words) {
         *with_word.entry(*word).or_default() += 1;
@@ -148,20 +258,22 @@ fn weigh(files: &[TreeFile], hits: &[Hit]) -> Vec<(usize, f64)> {
         });
         parts.sum::<f64>()
     };
-    hits.iter().map(|hit| (hit.file, score(hit))).collect()
+    hits.iter().map(score).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::words::words, *};
     use crate::testing::Origin;
 
     async fn found(files: &[(&str, &str)], ticket: &str) -> Vec<String> {
         let origin = Origin::new(files).await;
         let (_folder, mirror, head) = origin.mirror().await;
         let files = mirror.files(&head).await.unwrap();
-        let found = fitting(&mirror, &files, ticket).await.unwrap();
-        found.into_iter().map(|file| file.path.clone()).collect()
+        let found = fitting(&mirror, &files, ticket, &words(ticket))
+            .await
+            .unwrap();
+        found.into_iter().map(|fit| fit.file.path.clone()).collect()
     }
 
     #[tokio::test]
@@ -187,6 +299,51 @@ mod tests {
         assert_eq!(found, ["a.js"]);
     }
 
+    #[tokio::test]
+    async fn a_hostile_file_counts_no_more_than_one_with_many_of_the_words() {
+        let hostile = "parser ".repeat(MAXIMUM_COUNT * 4);
+        let files = [("a.js", hostile.as_str()), ("b.js", "parser options\n")];
+        let origin = Origin::new(&files).await;
+        let (_folder, mirror, head) = origin.mirror().await;
+        let files = mirror.files(&head).await.unwrap();
+        let words = words("parser options");
+        let fits = fitting(&mirror, &files, "", &words).await.unwrap();
+        assert_eq!(fits[0].file.path, "b.js");
+        assert_eq!(fits[1].words, [(0, MAXIMUM_COUNT as u32)]);
+        assert_eq!(fits[0].why(&words), "has `parser` 1x, `options` 1x");
+    }
+
+    #[test]
+    fn a_name_within_a_longer_word_names_no_file() {
+        let file = |path: &str| TreeFile {
+            path: path.to_owned(),
+            bytes: 1,
+            object: String::new(),
+        };
+        let paths = [
+            "src/unit.js",
+            "time.js",
+            "src/parse.js",
+            "deep/parse.js",
+            "a/src/parse.js",
+            "Parse.go",
+        ];
+        let files = paths.map(file);
+        let found: Vec<_> =
+            named(&files, "Units in `./src/parse.js`, sometimes. See PARSE.").collect();
+        let expected = [
+            (2, Named::Path),
+            (3, Named::Stem),
+            (4, Named::Path),
+            (5, Named::Stem),
+        ];
+        assert_eq!(found, expected);
+        let found: Vec<_> = named(&files, "It is time.js.").collect();
+        assert_eq!(found, [(1, Named::Name)]);
+        assert!(is_generated("a/dist/b.js") && is_generated("package-lock.json"));
+        assert!(!is_generated("src/distance.js") && !is_generated("dist"));
+    }
+
     #[test]
     fn a_long_file_counts_less_for_the_same_word() {
         let file = |bytes| TreeFile {
@@ -200,6 +357,6 @@ mod tests {
             words: vec![(0, count)],
         };
         let scores = weigh(&files, &[hit(0, 1), hit(1, 1), hit(2, 3)]);
-        assert!(scores[0].1 > scores[1].1 && scores[2].1 > scores[0].1);
+        assert!(scores[0] > scores[1] && scores[2] > scores[0]);
     }
 }

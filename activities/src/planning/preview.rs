@@ -1,0 +1,117 @@
+//! Planning without a workflow: what `sallyport plan` does. Reads a repository in place and touches nothing.
+
+use std::path::Path;
+
+use sallyport_workflows::{failure::kind, policy::InstallationPolicy, usage::Usage};
+
+use super::{
+    context::{RepositoryContext, Search, Source, gather, report::ContextReport},
+    model::Planner,
+    plan::{PlanTask, plan},
+    policy::{policy_at, policy_of},
+    progress::Progress,
+    render::spec_markdown,
+    symbols::reader::SymbolReader,
+};
+use crate::{failure::StepError, mirror::Mirror, policy_file::Policy};
+
+/// A ticket to plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its words.
+    pub text: &'a str,
+}
+
+/// What there is to plan with.
+#[derive(Debug)]
+pub struct Preview {
+    /// What the planner is shown.
+    context: RepositoryContext,
+    mirror: Mirror,
+}
+
+/// A SPEC that nobody approves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviewedSpec {
+    /// SPEC.md.
+    pub text: String,
+    /// What the model's answers cost.
+    pub usage: Usage,
+}
+
+impl Preview {
+    /// Reads the repository at `path`, a git directory or a work tree, at `revision`. Shows at most
+    /// `budget_tokens` of it.
+    pub async fn gather(
+        path: &Path,
+        revision: &str,
+        ticket: Ticket<'_>,
+        budget_tokens: u64,
+        symbols: &SymbolReader,
+        progress: &Progress,
+    ) -> Result<Self, StepError> {
+        let mirror = Mirror::in_place(path)?;
+        let commit = mirror
+            .git()
+            .commit(revision)
+            .await
+            .map_err(StepError::step)?;
+        let commit = commit.ok_or_else(|| {
+            let what = format!("{} has no commit {revision}", path.display());
+            StepError::fatal(kind::REPOSITORY_UNAVAILABLE, what)
+        })?;
+        let source = Source {
+            mirror: &mirror,
+            commit: &commit,
+        };
+        let search = Search {
+            ticket: ticket.text,
+            budget_tokens,
+            symbols,
+            progress,
+        };
+        let context = gather(&source, &search).await?;
+        Ok(Self { context, mirror })
+    }
+
+    /// What the planner is shown and why, and what is left out.
+    pub fn report(&self) -> ContextReport {
+        self.context.report()
+    }
+
+    /// The policy that a SPEC is written under: an installation's as it is by default, made stricter by `file`, or by the
+    /// repository's own `.sallyport.toml` where none is given.
+    pub async fn policy(&self, file: Option<&[u8]>) -> Result<Policy, StepError> {
+        let installation = InstallationPolicy::default();
+        let (mirror, commit) = (&self.mirror, self.context.commit.as_str());
+        match file {
+            Some(file) => policy_of(mirror, commit, Some(file), &installation).await,
+            None => policy_at(mirror, commit, &installation).await,
+        }
+    }
+
+    /// Asks `planner`, who may spend what a ticket's planning may cost under `policy`.
+    pub async fn plan(
+        &self,
+        planner: &dyn Planner,
+        policy: &Policy,
+        ticket: Ticket<'_>,
+    ) -> Result<PreviewedSpec, StepError> {
+        let task = PlanTask {
+            ticket_id: ticket.id,
+            ticket: ticket.text,
+            repository: &self.context,
+            policy,
+            revised: &[],
+            cost_left_micro_usd: policy.effective.budget.planning_cost_micro_usd,
+            day: None,
+        };
+        let (spec, usage) = plan(planner, &task).await?;
+        Ok(PreviewedSpec {
+            text: spec_markdown(ticket.id, &spec),
+            usage,
+        })
+    }
+}
