@@ -12,6 +12,7 @@ mod full_story;
 mod happy_path;
 mod hosts;
 mod leaks;
+mod plan;
 mod restore;
 mod scope;
 mod webhooks;

@@ -102,6 +102,7 @@ impl World {
                 spec: answers::spec(calls),
                 usage: usage(1),
                 seen: answers::seen(&value(input)?),
+                context: None,
             }),
             "check_base" => json(&BaseCheck::Unchanged),
             "open_gate" => json(&answers::open_gate(value(input)?)),

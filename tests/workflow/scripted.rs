@@ -205,6 +205,7 @@ impl Scripted {
             spec: answers::spec(world.plans.len()),
             usage,
             seen,
+            context: None,
         })
     }
 

@@ -7,6 +7,7 @@ mod cargo;
 mod checkout;
 mod command;
 mod generate;
+mod linux_source;
 mod setup;
 mod tasks;
 
@@ -100,6 +101,12 @@ enum Bench {
         #[arg(long, default_value_t = 50_000)]
         files: u32,
     },
+    /// Measure how long planning takes on Linux, which apt fetches as Debian's source package: seconds, tokens, memory.
+    Plan {
+        /// How many times.
+        #[arg(long, default_value_t = 3)]
+        runs: u32,
+    },
     /// Fill a ledger, show the plan and the time of each list query, and write `docs/list-query-plans.md`.
     Lists {
         /// How many tickets.
@@ -121,6 +128,7 @@ fn main() -> ExitCode {
         Task::Bench(Bench::Storm) => tasks::bench_starter("storm::bench"),
         Task::Bench(Bench::Rooms { runs }) => tasks::bench_activities("rooms", runs),
         Task::Bench(Bench::Workspace { files }) => tasks::bench_activities("workspace", files),
+        Task::Bench(Bench::Plan { runs }) => tasks::bench_plan(runs),
         Task::Bench(Bench::Lists { rows }) => tasks::bench_lists(rows),
         Task::Lint => tasks::lint(),
         Task::Generate { check } => generate::run(check),

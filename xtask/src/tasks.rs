@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::{cargo, checkout, setup};
+use crate::{cargo, checkout, linux_source, setup};
 
 /// The `sallyport` program, as (package, binary).
 const SALLYPORT: (&str, &str) = ("sallyport", "sallyport");
@@ -16,6 +16,8 @@ const CHAOS_FEATURE: &str = "sallyport/chaos";
 const ATTACK: (&str, &str) = ("sallyport-test-support", "sallyport-attack");
 /// Chaos, as (package, binary).
 const CHAOS: (&str, &str) = ("sallyport-test-support", "sallyport-chaos");
+/// The measurement of planning, as (package, binary).
+const BENCH_PLAN: (&str, &str) = ("sallyport-test-support", "sallyport-bench-plan");
 /// The demo, as (package, binary).
 const DEMO: (&str, &str) = ("sallyport-test-support", "sallyport-demo");
 
@@ -108,6 +110,16 @@ pub fn bench_starter(test_name: &str) -> Result<ExitCode> {
         test_name,
     ]);
     pass_on(test)
+}
+
+/// Fetches a large source tree, and becomes the program that has a ticket on it planned.
+pub fn bench_plan(runs: u32) -> Result<ExitCode> {
+    let repository = linux_source::repository()?;
+    become_program(
+        BENCH_PLAN,
+        &[],
+        &[repository.display().to_string(), runs.to_string()],
+    )
 }
 
 /// Measures rooms or workspaces. Not optimized: what takes time are the programs that are started.

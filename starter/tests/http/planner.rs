@@ -154,6 +154,7 @@ impl Planner {
             },
             usage: Usage::default(),
             seen: None,
+            context: None,
         })
     }
 

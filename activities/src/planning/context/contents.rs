@@ -2,17 +2,24 @@
 
 use aho_corasick::AhoCorasick;
 
-use super::{Part, Source, report::tokens, search::Fit};
+use super::{
+    Part, Source,
+    report::tokens,
+    search::{Found, Named},
+};
 use crate::mirror::MirrorError;
 
 /// How many of the most fitting files are considered.
 const MAXIMUM_CANDIDATES: usize = 200;
 /// The largest file that is read.
 const MAXIMUM_FILE: u64 = 1 << 20;
-/// The largest file that is shown whole, in tokens.
-const MAXIMUM_WHOLE: u64 = 8000;
-/// The most tokens of a file of which only places are shown.
-const MAXIMUM_EXCERPT: u64 = 1500;
+/// The largest file that is shown whole, in tokens: of those that the ticket names by their path, of the first few, and of
+/// the others.
+const WHOLE: [u64; 3] = [10_000, 6000, 3000];
+/// The most tokens of a file of which only places are shown, likewise.
+const EXCERPT: [u64; 3] = [6000, 2500, 1200];
+/// How many are the first few.
+const FIRST: usize = 4;
 /// A place is a line and that many around it, each way.
 const AROUND: usize = 8;
 /// The most lines of a file that are weighed.
@@ -25,10 +32,11 @@ const TOO_LITTLE: u64 = 100;
 /// Shows files in at most `budget` tokens.
 pub(super) async fn contents(
     source: &Source<'_>,
-    fits: &[Fit<'_>],
+    found: &Found<'_>,
     words: &[String],
     budget: u64,
 ) -> Result<Part, MirrorError> {
+    let fits = &found.fits;
     let mut part = Part::new("Files");
     let considered = &fits[..fits.len().min(MAXIMUM_CANDIDATES)];
     let (read, large): (Vec<_>, Vec<_>) = considered
@@ -44,7 +52,12 @@ pub(super) async fn contents(
     let mut contents = source.mirror.git().contents(objects, MAXIMUM_FILE)?;
     let mut left = budget;
     let mut unread = read.len();
-    for fit in read {
+    for (number, fit) in read.into_iter().enumerate() {
+        let rank = match fit.named {
+            Some(Named::Path) => 0,
+            _ if number < FIRST => 1,
+            _ => 2,
+        };
         if left < TOO_LITTLE {
             break;
         }
@@ -57,14 +70,15 @@ pub(super) async fn contents(
             part.leave_out(format!("`{path}`: it is no text"));
             continue;
         };
-        let why = fit.why(words);
+        let why = fit.why(words, &found.weights);
         let whole = tokens(text);
-        if whole <= left.min(MAXIMUM_WHOLE) {
+        if whole <= left.min(WHOLE[rank]) {
             left -= whole;
             part.show(path, &why, text.to_owned());
             continue;
         }
-        let excerpt = excerpt(text, words, left.min(MAXIMUM_EXCERPT));
+        let room = left.min(EXCERPT[rank]);
+        let excerpt = excerpt(text, words, &found.weights, room);
         if excerpt.is_empty() {
             part.leave_out(format!("`{path}` ({why}): about {whole} tokens do not fit"));
             continue;
@@ -84,8 +98,8 @@ pub(super) async fn contents(
     Ok(part)
 }
 
-/// The places of `text` that have the most of `words`, in at most `budget` tokens, each line with its number.
-fn excerpt(text: &str, words: &[String], budget: u64) -> String {
+/// The places of `text` that have those of `words` that weigh most, in at most `budget` tokens, each line with its number.
+fn excerpt(text: &str, words: &[String], weights: &[f64], budget: u64) -> String {
     let Ok(matcher) = AhoCorasick::builder()
         .ascii_case_insensitive(true)
         .build(words)
@@ -93,7 +107,7 @@ fn excerpt(text: &str, words: &[String], budget: u64) -> String {
         return String::new();
     };
     let lines: Vec<&str> = text.lines().take(MAXIMUM_LINES).collect();
-    let mut weighed: Vec<(usize, usize)> = Vec::new();
+    let mut weighed: Vec<(f64, usize)> = Vec::new();
     for (number, line) in lines.iter().enumerate() {
         let mut found: Vec<_> = matcher
             .find_iter(line)
@@ -103,11 +117,12 @@ fn excerpt(text: &str, words: &[String], budget: u64) -> String {
         found.sort_unstable();
         found.dedup();
         if !found.is_empty() {
-            weighed.push((found.len(), number));
+            let weight = found.iter().map(|word| weights[word.as_usize()]).sum();
+            weighed.push((weight, number));
         }
     }
     // The sort is stable: of lines alike, the first.
-    weighed.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    weighed.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     let mut is_shown = vec![false; lines.len()];
     let mut left = budget;
     for (_, number) in weighed {
@@ -153,20 +168,21 @@ mod tests {
         lines[99] = "alpha".to_owned();
         lines[299] = "alpha and beta".to_owned();
         let words = ["alpha".to_owned(), "beta".to_owned()];
+        let weights = [2.0, 1.0];
         let text = lines.join("\n");
-        let small = excerpt(&text, &words, 200);
+        let small = excerpt(&text, &words, &weights, 200);
         assert!(
             small.contains("300: alpha and beta\n") && !small.contains("100: alpha"),
             "{small}"
         );
         assert!(small.starts_with("[...]\n292: filler 292\n"), "{small}");
-        let large = excerpt(&text, &words, 400);
+        let large = excerpt(&text, &words, &weights, 400);
         assert!(
             large.contains("100: alpha\n") && tokens(&large) <= 400,
             "{large}"
         );
-        assert_eq!(excerpt("nothing\n", &words, 400), "");
+        assert_eq!(excerpt("nothing\n", &words, &weights, 400), "");
         let long = format!("alpha {}", "x".repeat(1 << 20));
-        assert!(tokens(&excerpt(&long, &words, 200)) <= 200);
+        assert!(tokens(&excerpt(&long, &words, &weights, 200)) <= 200);
     }
 }

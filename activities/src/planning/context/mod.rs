@@ -138,20 +138,21 @@ pub async fn gather(
     let count = grouped(files.len() as u64);
     progress.say(format!("searching {count} files for the ticket's words"));
     let words = words::words(ticket);
-    let fits = search::fitting(source.mirror, &files, ticket, &words).await?;
+    let found = search::find(source.mirror, &files, ticket, &words).await?;
+    let fits = &found.fits;
     let budget = search.budget_tokens;
     let share = |hundredths: u64| budget * hundredths / 100;
     progress.say("reading guides and manifests");
-    let guides = guides::guides(source, &files, &fits, share(GUIDES)).await?;
-    let tree = tree::tree(&files, &fits, share(TREE));
-    let map = map::map(source, search, &files, &fits, share(MAP)).await?;
+    let guides = guides::guides(source, &files, fits, share(GUIDES)).await?;
+    let tree = tree::tree(&files, fits, share(TREE));
+    let map = map::map(source, search, &files, fits, share(MAP)).await?;
     progress.say("reading the history of the files concerned");
-    let history = history::history(source, &fits, share(HISTORY)).await?;
+    let history = history::history(source, fits, share(HISTORY)).await?;
     let mut parts = vec![guides, tree, map, history];
     let used: u64 = parts.iter().map(|part| part.report.tokens()).sum();
     progress.say(format!("reading the {} files that fit", fits.len()));
     let left = budget.saturating_sub(used);
-    parts.push(contents::contents(source, &fits, &words, left).await?);
+    parts.push(contents::contents(source, &found, &words, left).await?);
     Ok(RepositoryContext {
         bytes: files.iter().map(|file| file.bytes).sum(),
         existing: files.into_iter().map(|file| file.path).collect(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
+use super::words::looks_like_code;
 use crate::mirror::{Mirror, MirrorError, TreeFile};
 
 /// The largest file that is searched: larger ones are data, or were generated.
@@ -25,6 +26,8 @@ const LENGTH: f64 = 0.75;
 const NAMED_BY_PATH: f64 = 100.0;
 const NAMED_BY_NAME: f64 = 50.0;
 const NAMED_BY_STEM: f64 = 6.0;
+/// How much more a word counts that looks like a name in code.
+const CODE: f64 = 3.0;
 /// How much of it counts for a file that nobody wrote.
 const GENERATED: f64 = 0.2;
 
@@ -60,14 +63,16 @@ impl Named {
 }
 
 impl Fit<'_> {
-    /// Why it fits, for people. `words` are the ticket's.
-    pub(super) fn why(&self, words: &[String]) -> String {
+    /// Why it fits, for people. `words` are the ticket's, with what each tells.
+    pub(super) fn why(&self, words: &[String], weights: &[f64]) -> String {
         let named = self.named.map(|named| match named {
             Named::Path => "the ticket names its path".to_owned(),
             Named::Name => "the ticket has its name".to_owned(),
             Named::Stem => "the ticket has its name without its ending".to_owned(),
         });
-        let shown = self.words.iter().take(4);
+        let mut telling = self.words.clone();
+        telling.sort_by(|(one, _), (other, _)| weights[*other].total_cmp(&weights[*one]));
+        let shown = telling.iter().take(4);
         let mut has: Vec<String> = shown
             .map(|(word, count)| format!("`{}` {count}x", words[*word]))
             .collect();
@@ -86,13 +91,22 @@ struct Hit {
     words: Vec<(usize, u32)>,
 }
 
-/// Those of `files` that fit a ticket with `words`, the most fitting first.
-pub(super) async fn fitting<'a>(
+/// What was found for a ticket.
+#[derive(Clone, Debug)]
+pub(super) struct Found<'a> {
+    /// The files that fit, the most fitting first.
+    pub(super) fits: Vec<Fit<'a>>,
+    /// How much each of the ticket's words tells: the more, the fewer files have it.
+    pub(super) weights: Vec<f64>,
+}
+
+/// Those of `files` that fit a ticket with `words`.
+pub(super) async fn find<'a>(
     mirror: &Mirror,
     files: &'a [TreeFile],
     ticket: &str,
     words: &[String],
-) -> Result<Vec<Fit<'a>>, MirrorError> {
+) -> Result<Found<'a>, MirrorError> {
     let mut fits: BTreeMap<usize, Fit<'a>> = named(files, ticket)
         .map(|(number, named)| {
             let fit = Fit {
@@ -105,7 +119,8 @@ pub(super) async fn fitting<'a>(
         })
         .collect();
     let hits = search(mirror, files, words).await?;
-    let scores = weigh(files, &hits);
+    let weights = weights(files.len(), &hits, words);
+    let scores = weigh(files, &hits, &weights);
     for (hit, score) in hits.into_iter().zip(scores) {
         let file = &files[hit.file];
         let fit = fits.entry(hit.file).or_insert(Fit {
@@ -125,7 +140,7 @@ pub(super) async fn fitting<'a>(
     }
     // The sort is stable, and they were in the order of the paths.
     fits.sort_by(|one, other| other.score.total_cmp(&one.score));
-    Ok(fits)
+    Ok(Found { fits, weights })
 }
 
 /// Whether a file was most likely written by a program, or by somebody else.
@@ -235,18 +250,27 @@ async fn search(
     Ok(hits)
 }
 
+/// How much each of `words` tells, by how few of `all` files have it; what looks like a name in code tells more.
+fn weights(all: usize, hits: &[Hit], words: &[String]) -> Vec<f64> {
+    let mut with_word = vec![0_u32; words.len()];
+    for (word, _) in hits.iter().flat_map(|hit| &hit.words) {
+        with_word[*word] += 1;
+    }
+    let all = all.max(1) as f64;
+    let weight = |(word, with): (&String, u32)| {
+        let with = f64::from(with);
+        let rare = (1.0 + (all - with + 0.5) / (with + 0.5)).ln();
+        match looks_like_code(word) {
+            true => rare * CODE,
+            false => rare,
+        }
+    };
+    words.iter().zip(with_word).map(weight).collect()
+}
+
 /// What each hit counts, by BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009): a word counts
 /// the more, the fewer files have it; a file the more, the more of the words it has for its length.
-fn weigh(files: &[TreeFile], hits: &[Hit]) -> Vec<f64> {
-    let mut with_word: BTreeMap<usize, u32> = BTreeMap::new();
-    for (word, _) in hits.iter().flat_map(|hit| &hit.words) {
-        *with_word.entry(*word).or_default() += 1;
-    }
-    let all = files.len().max(1) as f64;
-    let rare = |word: &usize| {
-        let with = f64::from(with_word.get(word).copied().unwrap_or(0));
-        (1.0 + (all - with + 0.5) / (with + 0.5)).ln()
-    };
+fn weigh(files: &[TreeFile], hits: &[Hit], weights: &[f64]) -> Vec<f64> {
     let bytes = |file: usize| files[file].bytes as f64;
     let sum: f64 = hits.iter().map(|hit| bytes(hit.file)).sum();
     let average = (sum / hits.len().max(1) as f64).max(1.0);
@@ -254,7 +278,7 @@ fn weigh(files: &[TreeFile], hits: &[Hit]) -> Vec<f64> {
         let length = 1.0 - LENGTH + LENGTH * bytes(hit.file) / average;
         let parts = hit.words.iter().map(|(word, count)| {
             let count = f64::from(*count);
-            rare(word) * count * (SATURATION + 1.0) / (count + SATURATION * length)
+            weights[*word] * count * (SATURATION + 1.0) / (count + SATURATION * length)
         });
         parts.sum::<f64>()
     };
@@ -270,10 +294,12 @@ mod tests {
         let origin = Origin::new(files).await;
         let (_folder, mirror, head) = origin.mirror().await;
         let files = mirror.files(&head).await.unwrap();
-        let found = fitting(&mirror, &files, ticket, &words(ticket))
-            .await
-            .unwrap();
-        found.into_iter().map(|fit| fit.file.path.clone()).collect()
+        let found = find(&mirror, &files, ticket, &words(ticket)).await.unwrap();
+        found
+            .fits
+            .into_iter()
+            .map(|fit| fit.file.path.clone())
+            .collect()
     }
 
     #[tokio::test]
@@ -307,10 +333,26 @@ mod tests {
         let (_folder, mirror, head) = origin.mirror().await;
         let files = mirror.files(&head).await.unwrap();
         let words = words("parser options");
-        let fits = fitting(&mirror, &files, "", &words).await.unwrap();
+        let fits = find(&mirror, &files, "", &words).await.unwrap().fits;
         assert_eq!(fits[0].file.path, "b.js");
         assert_eq!(fits[1].words, [(0, MAXIMUM_COUNT as u32)]);
-        assert_eq!(fits[0].why(&words), "has `parser` 1x, `options` 1x");
+        assert_eq!(
+            fits[0].why(&words, &[1.0, 2.0]),
+            "has `options` 1x, `parser` 1x"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_name_in_code_counts_more_than_many_plain_words() {
+        let files = [
+            (
+                "a.js",
+                "when the link goes down, the status is stale and reported\n",
+            ),
+            ("b.js", "check_for_link\n"),
+        ];
+        let ticket = "The status of a link that goes down is reported stale by check_for_link";
+        assert_eq!(found(&files, ticket).await, ["b.js", "a.js"]);
     }
 
     #[test]
@@ -356,7 +398,7 @@ mod tests {
             file,
             words: vec![(0, count)],
         };
-        let scores = weigh(&files, &[hit(0, 1), hit(1, 1), hit(2, 3)]);
+        let scores = weigh(&files, &[hit(0, 1), hit(1, 1), hit(2, 3)], &[1.0]);
         assert!(scores[0] > scores[1] && scores[2] > scores[0]);
     }
 }

@@ -27,8 +27,6 @@ pub(super) fn words(ticket: &str) -> Vec<String> {
         .filter(|word| !COMMON.contains(&word.to_lowercase().as_str()))
         .filter(|word| seen.insert(word.to_lowercase()))
         .collect();
-    let looks_like_code =
-        |word: &str| word.contains('_') || word.chars().skip(1).any(|letter| letter.is_uppercase());
     // The sort is stable: within each half the ticket's order stays.
     words.sort_by_key(|word| !looks_like_code(word));
     words
@@ -36,6 +34,12 @@ pub(super) fn words(ticket: &str) -> Vec<String> {
         .take(MAXIMUM_WORDS)
         .map(str::to_owned)
         .collect()
+}
+
+/// Whether a word has a mark that English has not: an underscore, or a capital after a small letter.
+pub(super) fn looks_like_code(word: &str) -> bool {
+    let pairs = word.chars().zip(word.chars().skip(1));
+    word.contains('_') || { pairs }.any(|(one, next)| one.is_lowercase() && next.is_uppercase())
 }
 
 /// All words of a ticket, in lower case.
