@@ -34,6 +34,7 @@ use crate::{
         policy::policy_at,
         progress::Progress,
         render::{percent, spec_markdown},
+        responses::Responses,
     },
     policy_file::Policy,
     scope::Scope,
@@ -183,6 +184,10 @@ impl PlanningSteps {
             revised: &revised,
             cost_left_micro_usd: input.cost_left_micro_usd,
             day: Some(&self.context.day_budget),
+            responses: Some(Responses {
+                context: &self.context,
+                step: &input.key,
+            }),
         };
         let (spec, usage) = plan(&*self.context.planner, &task).await?;
         let spec = self.store(&input.key.ticket, &spec, &input.pinned).await?;
@@ -246,7 +251,9 @@ impl PlanningSteps {
         Ok(beating(&context, step, self.compare_base(input)).await??)
     }
 
-    /// Asks the planner for a SPEC and stores it. Again asks again. Heartbeats by a timer; a cancellation ends the request.
+    /// Asks the planner for a SPEC and stores it. Key: the ticket and each whole request. Again finds the answers that were
+    /// paid already and goes on from there; what came to nothing twice is forgotten, and asked for anew. Heartbeats with what
+    /// is done; a cancellation ends the request.
     #[activity(definition = definitions::Plan)]
     pub async fn plan(
         self: Arc<Self>,

@@ -2,11 +2,12 @@
 
 use chrono::Utc;
 use sallyport_ledger::model_spending;
-use sallyport_test_support::scripted_model::{PlanAnswer, Scenario};
+use sallyport_test_support::scripted_model::{FailureKind, PlanAnswer, Scenario};
 use sallyport_workflows::{
     activities::{RevisedSpec, StepKey},
     policy::InstallationPolicy,
     ticket::TicketSummary,
+    usage::Usage,
 };
 use serde_json::{Value, json};
 
@@ -367,4 +368,62 @@ async fn the_planner_asks_within_the_days_budget() {
         .unwrap();
     let spent = model_spending::today(database).await.unwrap();
     assert_eq!(spent, planned.usage.cost_micro_usd);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_is_paid_twice() {
+    let busy = FailureKind::Status {
+        status: 529,
+        retry_after_seconds: None,
+    };
+    let answers = [
+        PlanAnswer::json(answer("Fix a", "src/none.js")),
+        PlanAnswer::json(answer("Fix a", "src/a.js")).fail(1, busy),
+    ];
+    let scenario = Scenario::new().plan(answers);
+    let house = House::new(&[("src/a.js", "a\n"), (policy_file::FILE, GATES)], scenario).await;
+    let pinned = pin(&house).await.unwrap();
+    let steps = PlanningSteps::new(house.context.clone());
+    let input = plan_input(&house, &pinned, Vec::new()).await;
+    let plan = async |input: &PlanInput| {
+        let progress = Progress::default();
+        steps.plan_ticket(input.clone(), &progress).await
+    };
+    // The first answer was paid, the second request fails.
+    let failure = plan(&input).await.unwrap_err();
+    assert_eq!(failure.details().unwrap().usage.requests, 1, "{failure}");
+    assert_eq!(house.model.requests().len(), 2);
+    let planned = plan(&input).await.unwrap();
+    assert_eq!(planned.usage.requests, 2);
+    assert_eq!(house.model.requests().len(), 3);
+    // A worker that was killed before it could report.
+    assert_eq!(plan(&input).await.unwrap(), planned);
+    // A later step finds the SPEC, and counts nothing.
+    let mut later = input.clone();
+    later.key.sequence += 1;
+    let again = plan(&later).await.unwrap();
+    assert_eq!((again.spec, again.usage), (planned.spec, Usage::default()));
+    assert_eq!(house.model.requests().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_to_nothing_is_asked_for_anew() {
+    let answers = ["src/none.js", "src/nothing.js", "src/a.js"];
+    let answers = answers.map(|path| PlanAnswer::json(answer("Fix a", path)));
+    let scenario = Scenario::new().plan(answers);
+    let house = House::new(&[("src/a.js", "a\n"), (policy_file::FILE, GATES)], scenario).await;
+    let pinned = pin(&house).await.unwrap();
+    let steps = PlanningSteps::new(house.context.clone());
+    let input = plan_input(&house, &pinned, Vec::new()).await;
+    let progress = Progress::default();
+    let failure = steps
+        .plan_ticket(input.clone(), &progress)
+        .await
+        .unwrap_err();
+    assert_eq!(failure.kind(), kind::PLAN_INVALID);
+    assert_eq!(house.model.requests().len(), 2);
+    // The model that is scripted says the same again; what counts is that it is asked.
+    let failure = steps.plan_ticket(input, &progress).await.unwrap_err();
+    assert_eq!(failure.kind(), kind::PLAN_INVALID);
+    assert_eq!(house.model.requests().len(), 4);
 }

@@ -18,7 +18,7 @@
 //! | what people are to be told | [`notifications`] |
 //! | which host holds a ticket's workspace, and what another needs to go on | [`hosts`], [`checkpoints`] |
 //! | what models cost today, all workers together | [`model_spending`] |
-//! | what agent and QA did | [`agent_logs`], [`transcripts`], [`qa_results`] |
+//! | what planner, agent and QA did | [`planner_responses`], [`agent_logs`], [`transcripts`], [`qa_results`] |
 //! | what leaves the ledger after a while | [`retention`] |
 //! | who vouches for a decision | [`proof`] |
 //! | who may use the API | [`tokens`] |
@@ -48,6 +48,7 @@ pub mod lists;
 pub mod model_spending;
 pub mod notifications;
 pub mod objects;
+pub mod planner_responses;
 pub mod proof;
 pub mod pull_requests;
 pub mod qa_results;

@@ -8,6 +8,7 @@
 //! | which files it may name | `files` |
 //! | the policy that it plans under | [`policy`] |
 //! | planning without a workflow | [`preview`] |
+//! | answers that are not paid twice | [`responses`] |
 //! | SPEC.md | [`render`] |
 //! | which symbols files define and use | [`symbols`] |
 //! | what is done just now | [`progress`] |
@@ -21,4 +22,5 @@ pub mod policy;
 pub mod preview;
 pub mod progress;
 pub mod render;
+pub mod responses;
 pub mod symbols;

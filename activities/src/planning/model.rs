@@ -12,6 +12,7 @@ use genai::{
 };
 use sallyport_workflows::{text::shorten, usage::Usage};
 use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -40,6 +41,15 @@ pub enum Turn {
 }
 
 impl Turn {
+    /// Who speaks.
+    pub fn role(&self) -> &'static str {
+        match self {
+            Self::System(_) => "system",
+            Self::User(_) => "user",
+            Self::Assistant(_) => "assistant",
+        }
+    }
+
     /// The words.
     pub fn text(&self) -> &str {
         match self {
@@ -49,7 +59,7 @@ impl Turn {
 }
 
 /// A model's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The text: JSON, if the vendor keeps its word.
     pub text: String,
@@ -107,6 +117,9 @@ pub trait Planner: Send + Sync + std::fmt::Debug {
 
     /// What its tokens cost.
     fn price(&self) -> Price;
+
+    /// Which model it is, and how it is asked.
+    fn name(&self) -> String;
 }
 
 /// A model that is asked over HTTP.
@@ -233,6 +246,14 @@ impl Planner for GenaiPlanner {
 
     fn price(&self) -> Price {
         self.price
+    }
+
+    fn name(&self) -> String {
+        let (vendor, url) = (self.config.vendor, &self.config.base_url);
+        format!(
+            "{vendor:?} {url} {} {MAXIMUM_OUTPUT_TOKENS}",
+            self.config.model
+        )
     }
 }
 

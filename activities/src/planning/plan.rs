@@ -16,6 +16,7 @@ use super::{
     context::RepositoryContext,
     model::{Answer, MAXIMUM_OUTPUT_TOKENS, ModelError, Planner, Turn},
     render::scope_rules,
+    responses::{Responses, request},
 };
 use crate::{
     failure::StepError,
@@ -48,6 +49,8 @@ pub struct PlanTask<'a> {
     pub cost_left_micro_usd: u64,
     /// What the installation may spend today, if that is limited.
     pub day: Option<&'a DayBudget>,
+    /// The answers that were paid before, if any are kept.
+    pub responses: Option<Responses<'a>>,
 }
 
 /// No SPEC.
@@ -75,6 +78,9 @@ pub enum PlanError {
         /// What is left.
         left: u64,
     },
+    /// Its answers cannot be stored or read.
+    #[error("the planner's answers cannot be kept: {}", .0.message())]
+    Responses(StepError),
     /// The installation's budget for today does not cover another question, or could not be asked.
     #[error(transparent)]
     Day(#[from] DayError),
@@ -87,6 +93,7 @@ impl From<PlanError> for StepError {
             PlanError::Budget { .. } | PlanError::Day(DayError::UsedUp) => {
                 Self::fatal(kind::BUDGET, &error)
             }
+            PlanError::Responses(error) => error.clone(),
             PlanError::Day(DayError::Ledger(_)) => Self::step(&error),
             PlanError::Model(ModelError::Busy { retry_after, .. }) => {
                 Self::transient(kind::STEP_FAILED, &error).retry_after(*retry_after)
@@ -138,15 +145,35 @@ async fn converse(
     let schema = answer::schema(&task.policy.repository.gates);
     let mut conversation = conversation(task);
     let mut reason = String::new();
+    let mut requests = Vec::new();
     for _ in 0..TRIES {
-        let needed = worst_cost(planner, &conversation);
-        let left = task
-            .cost_left_micro_usd
-            .saturating_sub(usage.cost_micro_usd);
-        if needed > left {
-            return Err(PlanError::Budget { needed, left });
-        }
-        let answer = ask(planner, &conversation, &schema, needed, task.day).await?;
+        let request = request(planner, &conversation, &schema);
+        requests.push(request);
+        let stored = match task.responses {
+            Some(responses) => responses
+                .find(&request)
+                .await
+                .map_err(PlanError::Responses)?,
+            None => None,
+        };
+        let answer = match stored {
+            Some(answer) => answer,
+            None => {
+                let left = task
+                    .cost_left_micro_usd
+                    .saturating_sub(usage.cost_micro_usd);
+                let answer = ask_within(planner, &conversation, &schema, left, task.day).await?;
+                if let Some(responses) = task.responses {
+                    // Paid for whatever comes of keeping it.
+                    let kept = responses.keep(&request, &answer).await;
+                    if let Err(error) = kept {
+                        *usage += answer.usage;
+                        return Err(PlanError::Responses(error));
+                    }
+                }
+                answer
+            }
+        };
         *usage += answer.usage;
         match judge(&answer, task) {
             Ok(spec) => return Ok(spec),
@@ -157,7 +184,28 @@ async fn converse(
             "This is no SPEC: {reason}. Answer again with the whole JSON document, with this mended."
         )));
     }
+    if let Some(responses) = task.responses {
+        responses
+            .forget(&requests)
+            .await
+            .map_err(PlanError::Responses)?;
+    }
     Err(PlanError::Invalid { reason })
+}
+
+/// Asks once, if `left` covers the most that it can cost.
+async fn ask_within(
+    planner: &dyn Planner,
+    conversation: &[Turn],
+    schema: &Value,
+    left: u64,
+    day: Option<&DayBudget>,
+) -> Result<Answer, PlanError> {
+    let needed = worst_cost(planner, conversation);
+    if needed > left {
+        return Err(PlanError::Budget { needed, left });
+    }
+    ask(planner, conversation, schema, needed, day).await
 }
 
 /// Asks once, within the day's budget.
@@ -326,6 +374,10 @@ mod tests {
                 cache_write: 0,
             }
         }
+
+        fn name(&self) -> String {
+            "scripted".to_owned()
+        }
     }
 
     async fn ask(
@@ -363,6 +415,7 @@ mod tests {
             revised,
             cost_left_micro_usd: left,
             day: None,
+            responses: None,
         };
         plan(planner, &task).await
     }

@@ -107,6 +107,7 @@ impl Preview {
             revised: &[],
             cost_left_micro_usd: policy.effective.budget.planning_cost_micro_usd,
             day: None,
+            responses: None,
         };
         let (spec, usage) = plan(planner, &task).await?;
         Ok(PreviewedSpec {

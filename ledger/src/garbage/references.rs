@@ -6,7 +6,7 @@ use crate::{Database, LedgerError, error::Trying};
 
 /// Every column that refers to objects, as table and column. A test holds it against the schema and against what
 /// [`all`] finds, so a migration that adds such a column cannot be forgotten here.
-pub const COLUMNS: [(&str, &str); 21] = [
+pub const COLUMNS: [(&str, &str); 22] = [
     ("agent_log_archives", "log_url"),
     ("approvals", "base_diff_url"),
     ("approvals", "comments"),
@@ -16,6 +16,7 @@ pub const COLUMNS: [(&str, &str); 21] = [
     ("decisions", "comments"),
     ("history_exports", "content_url"),
     ("object_references", "object_key"),
+    ("planner_responses", "response_url"),
     ("qa_reports", "report_json_url"),
     ("qa_reports", "report_url"),
     ("qa_results", "output_url"),
@@ -44,6 +45,7 @@ pub(super) async fn all(database: &Database) -> Result<HashSet<String>, LedgerEr
                UNION SELECT comments FROM decisions
                UNION SELECT content_url FROM history_exports
                UNION SELECT object_key FROM object_references
+               UNION SELECT response_url FROM planner_responses
                UNION SELECT report_json_url FROM qa_reports
                UNION SELECT report_url FROM qa_reports
                UNION SELECT output_url FROM qa_results

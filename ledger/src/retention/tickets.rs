@@ -113,6 +113,13 @@ async fn replace(
         .execute(&mut *transaction)
         .await
         .trying_to(action)?;
+    sqlx::query!(
+        "DELETE FROM planner_responses WHERE workflow_id = $1",
+        workflow
+    )
+    .execute(&mut *transaction)
+    .await
+    .trying_to(action)?;
     sqlx::query!("DELETE FROM notifications WHERE workflow_id = $1", workflow)
         .execute(&mut *transaction)
         .await

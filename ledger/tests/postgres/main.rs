@@ -12,6 +12,7 @@ mod lists;
 mod logs;
 mod model_spending;
 mod notifications;
+mod planner_responses;
 mod pull_requests;
 mod retention;
 mod transcripts;

@@ -428,7 +428,8 @@ async fn an_archive_holds_every_table_that_knows_of_a_workflow() {
     .unwrap();
     // Lines are in archives of their own; what is referred to is found by the names in the document.
     // The audit log stays where it is, for ever; an event is no part of a ticket.
-    // What belongs to a workspace goes with it, when the ticket ends; a transcript goes when the ticket is archived.
+    // What belongs to a workspace goes with it, when the ticket ends; a transcript and the planner's answers go when the ticket
+    // is archived.
     let others = [
         "agent_logs",
         "agent_runs",
@@ -437,6 +438,7 @@ async fn an_archive_holds_every_table_that_knows_of_a_workflow() {
         "checkpoints",
         "inbox",
         "object_references",
+        "planner_responses",
         "ticket_archives",
         "transcripts",
         "workspaces",

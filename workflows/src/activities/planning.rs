@@ -154,8 +154,7 @@ impl PlanningActivities {
         unimplemented!()
     }
 
-    /// Asks the planner for a SPEC and stores it. A second run asks again: only the run whose result the workflow
-    /// records counts. Final errors: [`crate::failure::kind::PLAN_INVALID`], [`crate::failure::kind::MODEL_REFUSED`],
+    /// Asks the planner for a SPEC and stores it. A second run pays for no request that was answered already. Final errors: [`crate::failure::kind::PLAN_INVALID`], [`crate::failure::kind::MODEL_REFUSED`],
     /// [`crate::failure::kind::BUDGET`]. A failure's details are a [`Spent`](crate::usage::Spent).
     #[activity(name = "plan")]
     pub fn plan(input: PlanInput) -> Result<Planned, ActivityError> {
