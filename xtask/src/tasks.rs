@@ -114,6 +114,8 @@ pub fn bench_starter(test_name: &str) -> Result<ExitCode> {
 
 /// Fetches a large source tree, and becomes the program that has a ticket on it planned.
 pub fn bench_plan(runs: u32) -> Result<ExitCode> {
+    // The folder of tools may have to be elsewhere: the set-up knows.
+    setup::run()?;
     let repository = linux_source::repository()?;
     become_program(
         BENCH_PLAN,
