@@ -35,6 +35,12 @@ pub struct ModelConfig {
     /// The agent's price, if the built-in list does not know it or is wrong.
     #[serde(default)]
     pub agent_price: Option<Price>,
+    /// How freely the planner chooses its words, from 0 to 2; as the vendor has it, if it is absent.
+    #[serde(default)]
+    pub planner_temperature: Option<f64>,
+    /// The models that plan where the first has no answer, in this order.
+    #[serde(default)]
+    pub planner_fallbacks: Vec<FallbackConfig>,
     /// How many tokens of a repository the planner is shown, by estimate. 40,000 by default.
     #[serde(default = "context_tokens")]
     pub planner_context_tokens: u64,
@@ -47,6 +53,28 @@ pub struct ModelConfig {
     /// How many tokens of input a worker sends to the vendor in a minute; more wait.
     #[serde(default)]
     pub input_tokens_per_minute: Option<NonZeroU32>,
+}
+
+/// `[[model.planner_fallbacks]]`: a model that plans where those before it have no answer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FallbackConfig {
+    /// Whose protocol it speaks.
+    pub vendor: Vendor,
+    /// Its name.
+    pub model: String,
+    /// The key; that of `[model]`, if it is absent and the vendor is the same.
+    #[serde(default)]
+    pub api_key: Option<SecretString>,
+    /// A file that holds the key.
+    #[serde(default)]
+    pub api_key_file: Option<PathBuf>,
+    /// Its address, if it is not the vendor's own; that of `[model]`, if it is absent and so is the key.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// Its price, if the built-in list does not know it or is wrong.
+    #[serde(default)]
+    pub price: Option<Price>,
 }
 
 /// 50 US dollars: ten tickets that use up all that they may by default.
@@ -83,7 +111,40 @@ impl ModelConfig {
 
     /// The model that plans, as the planner needs it.
     pub fn planner(&self) -> Result<gateway::ModelConfig, SecretError> {
-        self.model(&self.planner_model, self.planner_price)
+        let mut planner = self.model(&self.planner_model, self.planner_price)?;
+        planner.temperature = self.planner_temperature;
+        Ok(planner)
+    }
+
+    /// The models that plan where the first has no answer.
+    pub fn fallbacks(&self) -> Result<Vec<gateway::ModelConfig>, SecretError> {
+        let fallbacks = self.planner_fallbacks.iter().enumerate();
+        fallbacks
+            .map(|(place, fallback)| self.fallback(place, fallback))
+            .collect()
+    }
+
+    fn fallback(
+        &self,
+        place: usize,
+        fallback: &FallbackConfig,
+    ) -> Result<gateway::ModelConfig, SecretError> {
+        let is_own = fallback.api_key.is_some() || fallback.api_key_file.is_some();
+        let mut config = if !is_own && fallback.vendor == self.vendor {
+            self.model(&fallback.model, fallback.price)?
+        } else {
+            let name = format!("model.planner_fallbacks[{place}].api_key");
+            let (key, file) = (fallback.api_key.as_ref(), fallback.api_key_file.as_deref());
+            let key = secret::required(&name, key, file)?;
+            let mut config = gateway::ModelConfig::new(fallback.vendor, &fallback.model, key);
+            config.price = fallback.price;
+            config
+        };
+        if let Some(url) = &fallback.base_url {
+            config.base_url.clone_from(url);
+        }
+        config.temperature = self.planner_temperature;
+        Ok(config)
     }
 
     /// The model that the agent uses, as the gateway needs it.
@@ -138,6 +199,28 @@ mod tests {
         assert_eq!(
             secret::ExposeSecret::expose_secret(&kept.agent().unwrap().api_key),
             "hush"
+        );
+    }
+
+    #[test]
+    fn fallbacks_have_keys_of_their_own_or_the_same_vendors() {
+        let text = "vendor = 'openai'\nplanner_model = 'a'\nagent_model = 'b'\napi_key = 'k'\nbase_url = \
+                    'http://127.0.0.1:9'\nplanner_temperature = 0.2\n[[planner_fallbacks]]\nvendor = 'openai'\nmodel \
+                    = 'c'\n[[planner_fallbacks]]\nvendor = 'anthropic'\nmodel = 'd'\napi_key = 'own'\n";
+        let config: ModelConfig = toml::from_str(text).unwrap();
+        let fallbacks = config.fallbacks().unwrap();
+        assert_eq!(fallbacks[0].base_url, "http://127.0.0.1:9");
+        assert_eq!(fallbacks[1].base_url, "https://api.anthropic.com");
+        let key = |place: usize| secret::ExposeSecret::expose_secret(&fallbacks[place].api_key);
+        assert_eq!((key(0), key(1)), ("k", "own"));
+        assert_eq!(fallbacks[1].temperature, Some(0.2));
+        assert_eq!(config.planner().unwrap().temperature, Some(0.2));
+        assert_eq!(config.agent().unwrap().temperature, None);
+        let keyless: ModelConfig = toml::from_str(&text.replace("api_key = 'own'\n", "")).unwrap();
+        let error = keyless.fallbacks().unwrap_err().to_string();
+        assert!(
+            error.contains("model.planner_fallbacks[1].api_key"),
+            "{error}"
         );
     }
 

@@ -25,7 +25,8 @@ use crate::{
     lease::Lease,
     mirror::Mirrors,
     planning::{
-        model::{GenaiPlanner, ModelError, Planner},
+        fallback::InOrder,
+        model::{ModelError, Planner},
         symbols::reader::SymbolReader,
     },
     sandbox::{EngineConfig, Sandbox, SandboxError},
@@ -179,7 +180,11 @@ impl Context {
         Ok(Self {
             setups: Setups::new(data_dir.join("setups"), parts.setup, rooms, leaks),
             sandbox,
-            planner: Arc::new(GenaiPlanner::new(parts.model.planner()?)?.at_pace(gateway.pace())),
+            planner: Arc::new(InOrder::configured(
+                parts.model.planner()?,
+                parts.model.fallbacks()?,
+                Some(gateway.pace()),
+            )?),
             planner_context_tokens: parts.model.planner_context_tokens,
             symbols: parts.symbols,
             gateway,

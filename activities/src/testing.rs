@@ -81,6 +81,8 @@ impl House {
                 agent_model: "claude-sonnet-4-5".into(),
                 planner_price: None,
                 agent_price: None,
+                planner_temperature: None,
+                planner_fallbacks: Vec::new(),
                 planner_context_tokens: crate::planning::context::DEFAULT_TOKENS,
                 day_budget_micro_usd: DAY_BUDGET,
                 requests_per_minute: None,

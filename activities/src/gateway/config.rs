@@ -80,6 +80,8 @@ pub struct ModelConfig {
     pub context_tokens: u64,
     /// The model's price, if it differs from the built-in list or is not on it.
     pub price: Option<Price>,
+    /// How freely the planner chooses its words, from 0 to 2; as the vendor has it, if it is absent. An agent sets its own.
+    pub temperature: Option<f64>,
     /// How often the vendor is asked again when it is busy.
     pub retry: RetryPolicy,
     /// How fast the vendor is asked.
@@ -102,6 +104,7 @@ impl ModelConfig {
                 Vendor::Google => 200_000,
             },
             price: None,
+            temperature: None,
             retry: RetryPolicy::default(),
             rate: RateLimits::default(),
         }

@@ -3,7 +3,7 @@
 //! | to find | look in |
 //! | --- | --- |
 //! | what the planner is shown | [`context`] |
-//! | how a model is asked | [`model`] |
+//! | how a model is asked, and which if it has no answer | [`model`], [`fallback`] |
 //! | the conversation, and what counts as a SPEC | [`plan`], [`answer`] |
 //! | which files it may name | `files` |
 //! | the policy that it plans under | [`policy`] |
@@ -15,6 +15,7 @@
 
 pub mod answer;
 pub mod context;
+pub mod fallback;
 mod files;
 pub mod model;
 pub mod plan;

@@ -6,7 +6,10 @@ use futures::future::BoxFuture;
 use genai::{
     Client, ModelIden, ServiceTarget,
     adapter::AdapterKind,
-    chat::{ChatMessage, ChatOptions, ChatRequest, ChatResponse, ChatResponseFormat, JsonSpec},
+    chat::{
+        ChatMessage, ChatOptions, ChatRequest, ChatResponse, ChatResponseFormat, JsonSpec,
+        StopReason,
+    },
     resolver::{AuthData, Endpoint},
     webc,
 };
@@ -97,6 +100,16 @@ pub enum ModelError {
     Unreachable {
         /// Why.
         reason: String,
+    },
+    /// The model has an answer, and it is no.
+    #[error(
+        "the model declined to plan this ticket: {reason}; say in the ticket what is wanted and why, or configure another model"
+    )]
+    Declined {
+        /// What the vendor says of it.
+        reason: String,
+        /// What that cost.
+        usage: Usage,
     },
     /// The planner cannot be used as it is configured.
     #[error("the planner cannot be set up: {reason}; check [model] in sallyport.toml")]
@@ -223,9 +236,12 @@ impl Planner for GenaiPlanner {
             });
             let request = ChatRequest::new(messages.collect());
             let format = JsonSpec::new("spec", schema.clone());
-            let options = ChatOptions::default()
+            let mut options = ChatOptions::default()
                 .with_max_tokens(MAXIMUM_OUTPUT_TOKENS)
                 .with_response_format(ChatResponseFormat::JsonSpec(format));
+            if let Some(temperature) = self.config.temperature {
+                options = options.with_temperature(temperature);
+            }
             let bytes: usize = conversation.iter().map(|turn| turn.text().len()).sum();
             self.pace.wait(bytes as u64 / BYTES_PER_TOKEN).await;
             let response = self
@@ -233,14 +249,24 @@ impl Planner for GenaiPlanner {
                 .exec_chat(self.target.clone(), request, Some(&options))
                 .await
                 .map_err(|error| self.problem(&error))?;
-            Ok(Answer {
-                cut: response
-                    .stop_reason
-                    .as_ref()
-                    .is_some_and(genai::chat::StopReason::is_max_tokens),
-                usage: usage(&response, &self.price),
-                text: response.into_texts().concat(),
-            })
+            let usage = usage(&response, &self.price);
+            let stop = response.stop_reason.clone();
+            let text = response.into_texts().concat();
+            match stop {
+                Some(StopReason::ContentFilter(reason)) => {
+                    Err(ModelError::Declined { reason, usage })
+                }
+                // OpenAI says no beside the text, where genai does not look.
+                Some(StopReason::Completed(_)) if text.trim().is_empty() => {
+                    let reason = "it answered nothing".to_owned();
+                    Err(ModelError::Declined { reason, usage })
+                }
+                stop => Ok(Answer {
+                    cut: stop.as_ref().is_some_and(StopReason::is_max_tokens),
+                    usage,
+                    text,
+                }),
+            }
         })
     }
 
@@ -249,11 +275,12 @@ impl Planner for GenaiPlanner {
     }
 
     fn name(&self) -> String {
-        let (vendor, url) = (self.config.vendor, &self.config.base_url);
-        format!(
-            "{vendor:?} {url} {} {MAXIMUM_OUTPUT_TOKENS}",
-            self.config.model
-        )
+        let (vendor, url) = (self.config.vendor, scrub(&self.config.base_url));
+        let temperature = match self.config.temperature {
+            Some(temperature) => format!(" at {temperature}"),
+            None => String::new(),
+        };
+        format!("{vendor:?} {} ({url}){temperature}", self.config.model)
     }
 }
 

@@ -57,6 +57,56 @@ async fn each_vendor_answers_with_what_was_asked_for_and_what_it_cost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_cut_or_declined_is_told_apart_from_a_bad_one() {
+    for vendor in VENDORS {
+        let ask = async |answer| {
+            let model = ScriptedModel::start(Scenario::new().plan([answer]), "key").unwrap();
+            let planner = planner(&model, vendor, "key");
+            planner.ask(&conversation(), &schema(&policy().gates)).await
+        };
+        let cut = ask(PlanAnswer::cut("{\"title\": \"Rea")).await.unwrap();
+        assert!(cut.cut && cut.usage.requests == 1, "{vendor:?}: {cut:?}");
+        let declined = ask(PlanAnswer::declined()).await.unwrap_err();
+        let ModelError::Declined { usage, .. } = &declined else {
+            panic!("{vendor:?}: {declined:?}");
+        };
+        assert_eq!(usage.requests, 1);
+        assert!(usage.cost_micro_usd > 0, "{vendor:?}: what it read is paid");
+        let said = declined.to_string();
+        assert!(
+            said.contains("declined to plan") && said.contains("say in the ticket"),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_temperature_reaches_each_vendor_where_it_keeps_it() {
+    for (vendor, place) in [
+        (Vendor::Anthropic, "/temperature"),
+        (Vendor::OpenAi, "/temperature"),
+        (Vendor::Google, "/generationConfig/temperature"),
+    ] {
+        let scenario = Scenario::new().plan([PlanAnswer::json(good())]);
+        let model = ScriptedModel::start(scenario, "key").unwrap();
+        let mut config = ModelConfig::new(vendor, "claude-sonnet-4-5", "key".into());
+        config.base_url = model.base_url().to_owned();
+        config.temperature = Some(0.25);
+        let planner = GenaiPlanner::new(config).unwrap();
+        planner
+            .ask(&conversation(), &schema(&policy().gates))
+            .await
+            .unwrap();
+        let asked = &model.requests()[0].body;
+        assert_eq!(
+            asked.pointer(place),
+            Some(&serde_json::json!(0.25)),
+            "{asked}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_key_is_final_and_shown_nowhere() {
     let model =
         ScriptedModel::start(Scenario::new().plan([PlanAnswer::json(good())]), "key").unwrap();

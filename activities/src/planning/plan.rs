@@ -99,9 +99,11 @@ impl From<PlanError> for StepError {
                 Self::transient(kind::STEP_FAILED, &error).retry_after(*retry_after)
             }
             PlanError::Model(ModelError::Unreachable { .. }) => Self::step(&error),
-            PlanError::Model(ModelError::Refused { .. } | ModelError::Configuration { .. }) => {
-                Self::fatal(kind::MODEL_REFUSED, &error)
-            }
+            PlanError::Model(
+                ModelError::Refused { .. }
+                | ModelError::Declined { .. }
+                | ModelError::Configuration { .. },
+            ) => Self::fatal(kind::MODEL_REFUSED, &error),
         }
     }
 }
@@ -132,7 +134,12 @@ pub async fn plan(
     let mut usage = Usage::default();
     match converse(planner, task, &mut usage).await {
         Ok(spec) => Ok((spec, usage)),
-        Err(error) => Err(PlanFailure { error, usage }),
+        Err(error) => {
+            if let PlanError::Model(ModelError::Declined { usage: paid, .. }) = &error {
+                usage += *paid;
+            }
+            Err(PlanFailure { error, usage })
+        }
     }
 }
 
@@ -225,6 +232,7 @@ async fn ask(
         Ok(answer) => answer.usage.cost_micro_usd,
         // The vendor may have charged for what broke off.
         Err(ModelError::Unreachable { .. }) => needed,
+        Err(ModelError::Declined { usage, .. }) => usage.cost_micro_usd,
         Err(_) => 0,
     };
     day.settle(set_aside, cost).await;

@@ -5,7 +5,7 @@ use sallyport_workflows::{activities::StepKey, usage::Usage};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::model::{Answer, Planner, Turn};
+use super::model::{Answer, MAXIMUM_OUTPUT_TOKENS, Planner, Turn};
 use crate::{context::Context, failure::StepError};
 
 /// One request by its hash.
@@ -26,7 +26,7 @@ pub fn request(planner: &dyn Planner, conversation: &[Turn], schema: &Value) -> 
         .iter()
         .map(|turn| (turn.role(), turn.text()))
         .collect();
-    let whole = json!([1, planner.name(), schema, turns]);
+    let whole = json!([1, planner.name(), MAXIMUM_OUTPUT_TOKENS, schema, turns]);
     Sha256::digest(whole.to_string()).into()
 }
 

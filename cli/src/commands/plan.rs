@@ -12,7 +12,7 @@ use sallyport_activities::{
     failure::StepError,
     planning::{
         context::DEFAULT_TOKENS,
-        model::GenaiPlanner,
+        fallback::InOrder,
         preview::{Preview, PreviewedSpec, Ticket},
         progress::Progress,
         symbols::reader::SymbolReader,
@@ -222,10 +222,13 @@ fn model(arguments: &PlanArguments) -> Result<ModelConfig, Problem> {
     Ok(layers.into_type::<ModelOnly>()?.model)
 }
 
-fn planner(model: &ModelConfig) -> Result<GenaiPlanner, Problem> {
+fn planner(model: &ModelConfig) -> Result<InOrder, Problem> {
     let wrong = |error: String| Problem::new(Exit::Usage, error);
-    let config = model.planner().map_err(|error| wrong(error.to_string()))?;
-    GenaiPlanner::new(config).map_err(|error| wrong(error.to_string()))
+    let first = model.planner().map_err(|error| wrong(error.to_string()))?;
+    let others = model
+        .fallbacks()
+        .map_err(|error| wrong(error.to_string()))?;
+    InOrder::configured(first, others, None).map_err(|error| wrong(error.to_string()))
 }
 
 fn failed(error: StepError) -> Problem {

@@ -34,6 +34,12 @@ impl Config {
                 decisions.key_file.as_deref(),
             ),
         ];
+        let fallbacks = self.model.planner_fallbacks.iter();
+        let fallbacks = fallbacks.filter_map(|fallback| {
+            let (key, file) = (fallback.api_key.as_ref(), fallback.api_key_file.as_deref());
+            read("model.planner_fallbacks.api_key", key, file).transpose()
+        });
+        secrets.extend(fallbacks);
         secrets.extend(optional.into_iter().filter_map(Result::transpose));
         if let Some(s3) = &self.objects.s3 {
             secrets.push(s3.secret_access_key());

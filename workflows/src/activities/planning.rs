@@ -23,8 +23,8 @@ use crate::{
 pub const LOAD_POLICY: Timing = Timing::seconds(300).heartbeat(20);
 /// `check_base`: fetches the repository, so five minutes.
 pub const CHECK_BASE: Timing = Timing::seconds(300).heartbeat(20);
-/// `plan`: a model's answer may take minutes; heartbeats tell that it is still coming.
-pub const PLAN: Timing = Timing::seconds(15 * 60).heartbeat(30);
+/// `plan`: a model's answer may take minutes, and another model's after it; heartbeats tell that it is still coming.
+pub const PLAN: Timing = Timing::seconds(45 * 60).heartbeat(30);
 
 /// What `load_policy` needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

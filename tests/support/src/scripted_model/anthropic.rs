@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 
-use super::conversation::{Answer, Conversation, Message, Refusal, pieces};
+use super::conversation::{Answer, Conversation, End, Message, Refusal, pieces};
 use super::protocol::{Protocol, text_of, words};
 use super::schema_rules;
 
@@ -373,10 +373,11 @@ fn head(answer: &Answer) -> Value {
 }
 
 fn stop_reason(answer: &Answer) -> &'static str {
-    if answer.tools.is_empty() {
-        "end_turn"
-    } else {
-        "tool_use"
+    match answer.end {
+        End::Cut => "max_tokens",
+        End::Declined => "refusal",
+        End::Whole if answer.tools.is_empty() => "end_turn",
+        End::Whole => "tool_use",
     }
 }
 

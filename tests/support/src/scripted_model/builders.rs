@@ -72,6 +72,25 @@ impl PlanAnswer {
         }
     }
 
+    /// A text that was cut at the largest length.
+    #[must_use]
+    pub fn cut(text: impl Into<String>) -> Self {
+        Self {
+            content: PlanContent::Cut(text.into()),
+            ..Self::declined()
+        }
+    }
+
+    /// No answer, since the model will not.
+    #[must_use]
+    pub fn declined() -> Self {
+        Self {
+            content: PlanContent::Declined,
+            usage: None,
+            before: Before::default(),
+        }
+    }
+
     /// Sets what it costs.
     #[must_use]
     pub fn usage(mut self, usage: Usage) -> Self {

@@ -68,6 +68,18 @@ pub(super) struct Answer {
     pub(super) tools: Vec<ToolCall>,
     pub(super) usage: Usage,
     pub(super) include_usage: bool,
+    pub(super) end: End,
+}
+
+/// How an answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// With all that was to be said, or with calls of tools.
+    Whole,
+    /// At its largest length.
+    Cut,
+    /// Without having begun: the model will not.
+    Declined,
 }
 
 impl Answer {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::conversation::{Answer, Conversation, Message, Refusal};
+use super::conversation::{Answer, Conversation, End, Message, Refusal};
 use super::scenario::{AgentRun, Before, FailureKind, PlanContent, Scenario, Usage};
 
 /// The place in the scenario that answered a request.
@@ -106,8 +106,17 @@ impl Director {
             .ok_or_else(|| unscripted(&format!("plan {script} has no answers")))?;
         let answer = place.min(last);
         let scripted = &found.answers[answer];
+        let mut end = End::Whole;
         let text = match &scripted.content {
             PlanContent::Text(text) => text.clone(),
+            PlanContent::Cut(text) => {
+                end = End::Cut;
+                text.clone()
+            }
+            PlanContent::Declined => {
+                end = End::Declined;
+                String::new()
+            }
             PlanContent::Json(document) => {
                 check_schema(schema, document)?;
                 document.to_string()
@@ -117,7 +126,10 @@ impl Director {
         Ok(Direction {
             cue,
             before: scripted.before.clone(),
-            answer: answer_of(request, cue, text, Vec::new(), scripted.usage),
+            answer: Answer {
+                end,
+                ..answer_of(request, cue, text, Vec::new(), scripted.usage)
+            },
         })
     }
 
@@ -206,6 +218,7 @@ fn answer_of(
         }),
         text,
         tools,
+        end: End::Whole,
     }
 }
 

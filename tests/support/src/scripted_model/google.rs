@@ -6,7 +6,7 @@
 use axum::http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 
-use super::conversation::{Answer, Conversation, Message, Refusal, pieces};
+use super::conversation::{Answer, Conversation, End, Message, Refusal, pieces};
 use super::google_rules::{self, CONTENT_KEYS, GENERATION_KEYS, REQUEST_KEYS, only_known};
 use super::protocol::{Protocol, text_of};
 use super::schema_rules;
@@ -230,7 +230,14 @@ fn response(answer: &Answer, parts: Vec<Value>, is_last: bool) -> Value {
         usage["cachedContentTokenCount"] = json!(answer.usage.cached);
     }
     if is_last {
-        candidate["finishReason"] = json!("STOP");
+        candidate["finishReason"] = json!(match answer.end {
+            End::Whole => "STOP",
+            End::Cut => "MAX_TOKENS",
+            End::Declined => "SAFETY",
+        });
+        if answer.end == End::Declined {
+            candidate["content"] = json!({});
+        }
         usage["candidatesTokenCount"] = json!(answer.usage.output);
         usage["totalTokenCount"] = json!(answer.usage.input + answer.usage.output);
     }

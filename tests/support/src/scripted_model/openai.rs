@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, Uri};
 use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::conversation::{Answer, Conversation, Message, Refusal, pieces};
+use super::conversation::{Answer, Conversation, End, Message, Refusal, pieces};
 use super::protocol::{Protocol, text_of, words};
 use super::schema_rules;
 
@@ -14,6 +14,9 @@ const TEXT_PIECE: usize = 24;
 const JSON_PIECE: usize = 48;
 /// The longest name of an output schema.
 const SCHEMA_NAME_LIMIT: usize = 64;
+
+/// How it says no.
+const REFUSAL: &str = "I'm sorry, I can't assist with that request.";
 
 pub(super) struct OpenAi;
 
@@ -75,6 +78,9 @@ impl Protocol for OpenAi {
             "refusal": null,
             "annotations": [],
         });
+        if answer.end == End::Declined {
+            message["refusal"] = json!(REFUSAL);
+        }
         if !answer.tools.is_empty() {
             message["tool_calls"] = answer
                 .tools
@@ -140,6 +146,9 @@ impl Protocol for OpenAi {
                 let rest = json!({ "index": place, "function": { "arguments": part } });
                 events.push(delta(json!({ "tool_calls": [rest] }), Value::Null));
             }
+        }
+        if answer.end == End::Declined {
+            events.push(delta(json!({ "refusal": REFUSAL }), Value::Null));
         }
         events.push(delta(json!({}), json!(finish_reason(answer))));
         if answer.include_usage {
@@ -360,10 +369,12 @@ fn check_answered(index: usize, open_calls: &[&str]) -> Result<(), Refusal> {
 }
 
 fn finish_reason(answer: &Answer) -> &'static str {
-    if answer.tools.is_empty() {
-        "stop"
-    } else {
-        "tool_calls"
+    match answer.end {
+        End::Cut => "length",
+        // The reason stands in `refusal`, and the answer ends like any other.
+        End::Declined => "stop",
+        End::Whole if answer.tools.is_empty() => "stop",
+        End::Whole => "tool_calls",
     }
 }
 

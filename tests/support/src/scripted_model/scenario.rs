@@ -67,6 +67,10 @@ pub enum PlanContent {
     Json(Value),
     /// Any text, for answers that break the vendors' guarantee.
     Text(String),
+    /// The beginning of a text that is longer than the request allows.
+    Cut(String),
+    /// Nothing: the model will not.
+    Declined,
 }
 
 /// What the agent's model says and does after one prompt.

@@ -1,0 +1,204 @@
+//! Models in an order: where one has no answer, the next is asked.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use sallyport_workflows::usage::Usage;
+use serde_json::Value;
+
+use super::model::{Answer, GenaiPlanner, ModelError, Planner, Turn};
+use crate::gateway::{ModelConfig, Pace, Price};
+
+/// The model that plans, and those that take its place.
+#[derive(Debug)]
+pub struct InOrder {
+    first: Arc<dyn Planner>,
+    others: Vec<Arc<dyn Planner>>,
+}
+
+impl InOrder {
+    /// `first`, and then `others` in their order.
+    pub fn new(first: Arc<dyn Planner>, others: Vec<Arc<dyn Planner>>) -> Self {
+        Self { first, others }
+    }
+
+    /// The models that are configured; the first shares its `pace` with the agents, who ask the same vendor.
+    pub fn configured(
+        first: ModelConfig,
+        others: Vec<ModelConfig>,
+        pace: Option<Arc<Pace>>,
+    ) -> Result<Self, ModelError> {
+        let first = GenaiPlanner::new(first)?;
+        let first = match pace {
+            Some(pace) => first.at_pace(pace),
+            None => first,
+        };
+        let others = others.into_iter().map(|config| {
+            let planner: Arc<dyn Planner> = Arc::new(GenaiPlanner::new(config)?);
+            Ok(planner)
+        });
+        Ok(Self::new(
+            Arc::new(first),
+            others.collect::<Result<_, ModelError>>()?,
+        ))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<dyn Planner>> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
+impl Planner for InOrder {
+    fn ask<'a>(
+        &'a self,
+        conversation: &'a [Turn],
+        schema: &'a Value,
+    ) -> BoxFuture<'a, Result<Answer, ModelError>> {
+        Box::pin(async move {
+            let mut problems: Vec<ModelError> = Vec::new();
+            let mut paid = Usage::default();
+            for planner in self.all() {
+                match planner.ask(conversation, schema).await {
+                    Ok(mut answer) => {
+                        answer.usage += paid;
+                        return Ok(answer);
+                    }
+                    Err(problem) => {
+                        tracing::warn!(model = planner.name(), %problem, "a model did not plan");
+                        if let ModelError::Declined { usage, .. } = &problem {
+                            paid += *usage;
+                        }
+                        problems.push(problem);
+                    }
+                }
+            }
+            Err(worst(problems, paid))
+        })
+    }
+
+    /// The most that any of them costs.
+    fn price(&self) -> Price {
+        let most = |price: Price, other: Price| Price {
+            input: price.input.max(other.input),
+            output: price.output.max(other.output),
+            cache_read: price.cache_read.max(other.cache_read),
+            cache_write: price.cache_write.max(other.cache_write),
+        };
+        self.others
+            .iter()
+            .map(|other| other.price())
+            .fold(self.first.price(), most)
+    }
+
+    fn name(&self) -> String {
+        self.all()
+            .map(|planner| planner.name())
+            .collect::<Vec<_>>()
+            .join(", then ")
+    }
+}
+
+/// Of several problems the one that says most: waiting may end the first kind, nothing ends the last.
+fn worst(problems: Vec<ModelError>, paid: Usage) -> ModelError {
+    let rank = |problem: &ModelError| match problem {
+        ModelError::Busy { .. } => 0,
+        ModelError::Unreachable { .. } => 1,
+        ModelError::Refused { .. } | ModelError::Configuration { .. } => 2,
+        ModelError::Declined { .. } => 3,
+    };
+    // The first of those alike: it is the model that should have planned.
+    match problems.into_iter().min_by_key(rank) {
+        Some(ModelError::Declined { reason, .. }) => ModelError::Declined {
+            reason,
+            usage: paid,
+        },
+        Some(problem) => problem,
+        None => ModelError::Configuration {
+            reason: "no model is configured".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sallyport_test_support::scripted_model::{
+        FailureKind, PlanAnswer, Scenario, ScriptedModel,
+    };
+
+    use super::*;
+    use crate::{
+        gateway::Vendor,
+        planning::answer::{
+            schema,
+            tests::{good, policy},
+        },
+    };
+
+    fn config(model: &ScriptedModel, vendor: Vendor) -> ModelConfig {
+        let mut config = ModelConfig::new(vendor, "claude-sonnet-4-5", "key".into());
+        config.base_url = model.base_url().to_owned();
+        config
+    }
+
+    fn model(answer: PlanAnswer) -> ScriptedModel {
+        ScriptedModel::start(Scenario::new().plan([answer]), "key").unwrap()
+    }
+
+    async fn ask(first: &ScriptedModel, second: &ScriptedModel) -> Result<Answer, ModelError> {
+        let first = config(first, Vendor::Anthropic);
+        let second = config(second, Vendor::OpenAi);
+        let planner = InOrder::configured(first, vec![second], None).unwrap();
+        let conversation = [
+            Turn::System("You plan.".into()),
+            Turn::User("Plan it.".into()),
+        ];
+        planner.ask(&conversation, &schema(&policy().gates)).await
+    }
+
+    fn failing(status: u16) -> PlanAnswer {
+        let how = FailureKind::Status {
+            status,
+            retry_after_seconds: Some(7),
+        };
+        PlanAnswer::json(good()).fail(9, how)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_next_model_answers_where_one_is_overloaded_gone_or_declines() {
+        for broken in [
+            failing(529),
+            failing(404),
+            failing(401),
+            PlanAnswer::declined(),
+        ] {
+            let (first, second) = (model(broken), model(PlanAnswer::json(good())));
+            let answer = ask(&first, &second).await.unwrap();
+            assert_eq!(serde_json::from_str::<Value>(&answer.text).unwrap(), good());
+            assert_eq!((first.requests().len(), second.requests().len()), (1, 1));
+        }
+        let (first, second) = (model(PlanAnswer::json(good())), model(failing(500)));
+        ask(&first, &second).await.unwrap();
+        assert_eq!(second.requests().len(), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn where_none_answers_the_problem_that_may_pass_counts() {
+        let error = ask(&model(failing(401)), &model(failing(429)))
+            .await
+            .unwrap_err();
+        let wait = Some(std::time::Duration::from_secs(7));
+        assert!(
+            matches!(error, ModelError::Busy { status: 429, retry_after, .. } if retry_after == wait),
+            "{error}"
+        );
+        let error = ask(
+            &model(PlanAnswer::declined()),
+            &model(PlanAnswer::declined()),
+        )
+        .await;
+        let Err(ModelError::Declined { usage, .. }) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(usage.requests, 2);
+    }
+}
