@@ -25,6 +25,7 @@ fn an_answer() -> Answer {
             cached: 40,
         },
         include_usage: true,
+        end: End::Whole,
     }
 }
 
