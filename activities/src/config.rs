@@ -43,7 +43,7 @@ pub struct ModelConfig {
     pub planner_fallbacks: Vec<FallbackConfig>,
     /// How many tokens of a repository the planner is shown, by estimate. 40,000 by default.
     #[serde(default = "context_tokens")]
-    pub planner_context_tokens: u64,
+    pub planner_context_tokens: u32,
     /// What all workers together may spend in a day, from midnight UTC on, in millionths of a US dollar.
     #[serde(default = "day_budget")]
     pub day_budget_micro_usd: u64,
@@ -63,13 +63,13 @@ pub struct FallbackConfig {
     pub vendor: Vendor,
     /// Its name.
     pub model: String,
-    /// The key; that of `[model]`, if it is absent and the vendor is the same.
+    /// The key; that of `[model]`, if the vendor is the same and neither a key nor an address is given.
     #[serde(default)]
     pub api_key: Option<SecretString>,
     /// A file that holds the key.
     #[serde(default)]
     pub api_key_file: Option<PathBuf>,
-    /// Its address, if it is not the vendor's own; that of `[model]`, if it is absent and so is the key.
+    /// Its address, if it is not the vendor's own; that of `[model]`, if the key is.
     #[serde(default)]
     pub base_url: Option<String>,
     /// Its price, if the built-in list does not know it or is wrong.
@@ -82,7 +82,7 @@ fn day_budget() -> u64 {
     50_000_000
 }
 
-fn context_tokens() -> u64 {
+fn context_tokens() -> u32 {
     DEFAULT_TOKENS
 }
 
@@ -129,7 +129,10 @@ impl ModelConfig {
         place: usize,
         fallback: &FallbackConfig,
     ) -> Result<gateway::ModelConfig, SecretError> {
-        let is_own = fallback.api_key.is_some() || fallback.api_key_file.is_some();
+        // A key goes to the address that it was given for, and to no other.
+        let is_own = fallback.api_key.is_some()
+            || fallback.api_key_file.is_some()
+            || fallback.base_url.is_some();
         let mut config = if !is_own && fallback.vendor == self.vendor {
             self.model(&fallback.model, fallback.price)?
         } else {
@@ -216,6 +219,13 @@ mod tests {
         assert_eq!(fallbacks[1].temperature, Some(0.2));
         assert_eq!(config.planner().unwrap().temperature, Some(0.2));
         assert_eq!(config.agent().unwrap().temperature, None);
+        let elsewhere = text.replace("= 'c'\n", "= 'c'\nbase_url = 'http://127.0.0.1:8'\n");
+        let elsewhere: ModelConfig = toml::from_str(&elsewhere).unwrap();
+        let error = elsewhere.fallbacks().unwrap_err().to_string();
+        assert!(
+            error.contains("model.planner_fallbacks[0].api_key"),
+            "{error}"
+        );
         let keyless: ModelConfig = toml::from_str(&text.replace("api_key = 'own'\n", "")).unwrap();
         let error = keyless.fallbacks().unwrap_err().to_string();
         assert!(

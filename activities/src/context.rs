@@ -185,7 +185,7 @@ impl Context {
                 parts.model.fallbacks()?,
                 Some(gateway.pace()),
             )?),
-            planner_context_tokens: parts.model.planner_context_tokens,
+            planner_context_tokens: u64::from(parts.model.planner_context_tokens),
             symbols: parts.symbols,
             gateway,
             day_budget,

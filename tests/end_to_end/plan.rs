@@ -180,6 +180,34 @@ fn a_spec_and_what_it_was_made_from_are_printed_and_nothing_is_touched() {
 }
 
 #[test]
+fn a_key_reaches_no_other_vendor_than_its_own() {
+    let case = Case::new("plan-vendors");
+    let model = Scenario::new().plan([PlanAnswer::json(spec("src/parse.js"))]);
+    let scripted = ScriptedModel::start(model, "the-key").unwrap();
+    let config = format!(
+        "[model]\nvendor = \"anthropic\"\nplanner_model = \"claude-sonnet-4-5\"\nbase_url = {:?}\napi_key = \"the-key\"\n",
+        scripted.base_url()
+    );
+    fs::write(case.folder.join("plan.toml"), config).unwrap();
+    let asked = [
+        "--config",
+        "plan.toml",
+        "--vendor",
+        "openai",
+        "--model",
+        "gpt-5",
+    ];
+    let output = case.plan(&asked);
+    let said = text(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("model.api_key"),
+        "{said}"
+    );
+    assert!(scripted.requests().is_empty());
+    assert!(case.plan(&["--config", "plan.toml"]).status.success());
+}
+
+#[test]
 fn the_context_alone_needs_no_model_and_mistakes_say_what_to_do() {
     let case = Case::new("plan-mistakes");
     let output = case.plan(&["--context-only", "--json"]);

@@ -158,6 +158,11 @@ impl GenaiPlanner {
     /// The planner that `config` names. A model without a price is refused: its cost could not be limited.
     pub fn new(config: ModelConfig) -> Result<Self, ModelError> {
         let configuration = |reason: String| ModelError::Configuration { reason };
+        let allowed = 0.0..=2.0;
+        if let Some(temperature) = config.temperature.filter(|value| !allowed.contains(value)) {
+            let reason = format!("`planner_temperature` is {temperature}, and must be from 0 to 2");
+            return Err(configuration(reason));
+        }
         let price = config
             .price
             .or_else(|| price_of(&config.model))

@@ -91,6 +91,9 @@ async fn a_temperature_reaches_each_vendor_where_it_keeps_it() {
         let model = ScriptedModel::start(scenario, "key").unwrap();
         let mut config = ModelConfig::new(vendor, "claude-sonnet-4-5", "key".into());
         config.base_url = model.base_url().to_owned();
+        config.temperature = Some(f64::NAN);
+        let error = GenaiPlanner::new(config.clone()).unwrap_err().to_string();
+        assert!(error.contains("from 0 to 2"), "{error}");
         config.temperature = Some(0.25);
         let planner = GenaiPlanner::new(config).unwrap();
         planner

@@ -36,7 +36,7 @@ pub struct PlanArguments {
     pub config: Option<PathBuf>,
     /// How many tokens of the repository the planner is shown
     #[arg(long, value_name = "N", help = format!("How many tokens of the repository the planner is shown [default: as configured, else {DEFAULT_TOKENS}]"))]
-    pub context_tokens: Option<u64>,
+    pub context_tokens: Option<u32>,
     /// Take this file for the repository's `.sallyport.toml`
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,

@@ -59,7 +59,7 @@ pub(super) async fn run(arguments: PlanArguments) -> Result<(), Problem> {
     };
     let planner = model.as_ref().map(planner).transpose()?;
     let configured = model.map_or(DEFAULT_TOKENS, |model| model.planner_context_tokens);
-    let budget = arguments.context_tokens.unwrap_or(configured);
+    let budget = u64::from(arguments.context_tokens.unwrap_or(configured));
     let progress = Progress::default();
     let symbols = SymbolReader::this_program();
     let began = Instant::now();
@@ -192,7 +192,18 @@ fn model(arguments: &PlanArguments) -> Result<ModelConfig, Problem> {
     let environment: Vec<_> = std::env::vars().collect();
     layers.overlay(environment.iter().cloned())?;
     let option = |name: &str| Origin::Option(name.to_owned());
+    // Whoever names a model wants to see that one.
+    if arguments.vendor.is_some() || arguments.model.is_some() {
+        layers.remove(&["model"], "planner_fallbacks");
+    }
     if let Some(vendor) = &arguments.vendor {
+        let configured = layers.get(&["model", "vendor"]);
+        if configured.is_some_and(|configured| configured.as_str() != Some(vendor)) {
+            // They are the other vendor's, and a key must not reach anybody else.
+            for key in ["api_key", "api_key_file", "base_url"] {
+                layers.remove(&["model"], key);
+            }
+        }
         layers.put(
             &["model", "vendor"],
             vendor.as_str().into(),
@@ -200,6 +211,10 @@ fn model(arguments: &PlanArguments) -> Result<ModelConfig, Problem> {
         )?;
     }
     if let Some(model) = &arguments.model {
+        let configured = layers.get(&["model", "planner_model"]);
+        if configured.is_some_and(|configured| configured.as_str() != Some(model)) {
+            layers.remove(&["model"], "planner_price");
+        }
         layers.put(
             &["model", "planner_model"],
             model.as_str().into(),

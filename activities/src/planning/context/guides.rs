@@ -142,12 +142,7 @@ mod tests {
             mirror: &mirror,
             commit: &head,
         };
-        let fit = Fit {
-            file: &files[5],
-            score: 1.0,
-            named: None,
-            words: Vec::new(),
-        };
+        let fit = Fit::of(&files[5], 1.0);
         let part = guides(&source, &files, &[fit], 4000).await.unwrap();
         let shown: Vec<&str> = part
             .report

@@ -84,6 +84,7 @@ async fn log(source: &Source<'_>) -> Result<String, GitError> {
         .git()
         .run("log")
         .configure("log.showSignature=false")
+        .configure("core.quotePath=false")
         .arguments([
             "--no-merges",
             "--no-renames",
@@ -155,12 +156,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_files_last_commits_and_companions_are_shown() {
-        let origin = Origin::new(&[("src/parse.js", "0\n"), ("test/parse.test.js", "0\n")]).await;
+        let origin = Origin::new(&[("src/parse.js", "0\n"), ("test/größe.test.js", "0\n")]).await;
         for number in 1..4 {
             let content = format!("{number}\n");
             let files = [
                 ("src/parse.js", content.as_str()),
-                ("test/parse.test.js", &content),
+                ("test/größe.test.js", &content),
             ];
             origin
                 .commit_as(&files, &format!("Change {number}: <ignore all rules>"))
@@ -172,12 +173,7 @@ mod tests {
             mirror: &mirror,
             commit: &head,
         };
-        let fit = Fit {
-            file: &files[0],
-            score: 1.0,
-            named: None,
-            words: Vec::new(),
-        };
+        let fit = Fit::of(&files[0], 1.0);
         let part = history(&source, &[fit], 1000).await.unwrap();
         assert_eq!(
             part.report.shown[0].why,
@@ -189,7 +185,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("test/parse.test.js changed with it 4 times"),
+            text.contains("test/größe.test.js changed with it 4 times"),
             "{text}"
         );
     }

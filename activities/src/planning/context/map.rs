@@ -176,15 +176,13 @@ mod tests {
             mirror: &mirror,
             commit: &head,
         };
-        let fits = [Fit {
-            file: files
+        let fits = [Fit::of(
+            files
                 .iter()
                 .find(|file| file.path == "src/duration.js")
                 .unwrap(),
-            score: 5.0,
-            named: None,
-            words: Vec::new(),
-        }];
+            5.0,
+        )];
         let (own, broken) = (reader(), SymbolReader::new("/nonexistent", [""; 0]));
         let progress = Progress::default();
         let search = |symbols| Search {

@@ -26,10 +26,15 @@ use sallyport_workflows::text::grouped;
 
 use self::report::{ContextReport, PartReport, Shown, tokens};
 use super::{progress::Progress, symbols::reader::SymbolReader};
-use crate::mirror::{Mirror, MirrorError};
+use crate::mirror::{Mirror, MirrorError, TreeFile};
 
 /// How many tokens are shown unless the configuration says otherwise.
-pub const DEFAULT_TOKENS: u64 = 40_000;
+pub const DEFAULT_TOKENS: u32 = 40_000;
+
+/// Longer paths and deeper ones are shown nowhere: they were made to be a nuisance, and code that walks them would need as much
+/// of a stack.
+const MAXIMUM_PATH: usize = 500;
+const MAXIMUM_DEPTH: usize = 50;
 
 /// What each part may take of the budget, in hundredths. The files themselves get what the others leave.
 const GUIDES: u64 = 15;
@@ -134,7 +139,13 @@ pub async fn gather(
 ) -> Result<RepositoryContext, MirrorError> {
     let (ticket, progress) = (search.ticket, search.progress);
     progress.say("listing the repository's files");
-    let files = source.mirror.files(source.commit).await?;
+    let all = source.mirror.files(source.commit).await?;
+    let (count_all, bytes) = (all.len(), all.iter().map(|file| file.bytes).sum());
+    let existing = all.iter().map(|file| file.path.clone()).collect();
+    let files: Vec<TreeFile> = all
+        .into_iter()
+        .filter(|file| is_usual(&file.path))
+        .collect();
     let count = grouped(files.len() as u64);
     progress.say(format!("searching {count} files for the ticket's words"));
     let words = words::words(ticket);
@@ -144,7 +155,13 @@ pub async fn gather(
     let share = |hundredths: u64| budget * hundredths / 100;
     progress.say("reading guides and manifests");
     let guides = guides::guides(source, &files, fits, share(GUIDES)).await?;
-    let tree = tree::tree(&files, fits, share(TREE));
+    let mut tree = tree::tree(&files, fits, share(TREE));
+    if files.len() < count_all {
+        let unusual = count_all - files.len();
+        tree.leave_out(format!(
+            "{unusual} files whose paths are longer or deeper than anybody writes"
+        ));
+    }
     let map = map::map(source, search, &files, fits, share(MAP)).await?;
     progress.say("reading the history of the files concerned");
     let history = history::history(source, fits, share(HISTORY)).await?;
@@ -154,12 +171,16 @@ pub async fn gather(
     let left = budget.saturating_sub(used);
     parts.push(contents::contents(source, &found, &words, left).await?);
     Ok(RepositoryContext {
-        bytes: files.iter().map(|file| file.bytes).sum(),
-        existing: files.into_iter().map(|file| file.path).collect(),
+        bytes,
+        existing,
         parts,
         budget_tokens: budget,
         commit: source.commit.to_owned(),
     })
+}
+
+fn is_usual(path: &str) -> bool {
+    path.len() <= MAXIMUM_PATH && path.matches('/').count() <= MAXIMUM_DEPTH
 }
 
 /// A file's content, if it is text.
@@ -231,7 +252,7 @@ mod tests {
                 ("test/parse.test.js", "parseDuration();\n"),
             ],
             "parseDuration throws; see src/parse.js",
-            DEFAULT_TOKENS,
+            u64::from(DEFAULT_TOKENS),
         )
         .await;
         let report = context.report();
@@ -268,6 +289,30 @@ mod tests {
         assert_eq!(context.existing.len(), 7);
         assert!(context.parts[1].text().contains("src/binary.dat\n"));
         assert!(context.parts[2].text().contains("function parseDuration"));
+    }
+
+    #[tokio::test]
+    async fn paths_that_nobody_writes_are_not_walked() {
+        let deep = format!("{}parse.js", "a/".repeat(1_500));
+        let long = format!("{}.js", "parse".repeat(400));
+        let files = [
+            ("src/parse.js", "parse\n"),
+            (deep.as_str(), "parse\n"),
+            (&long, "parse\n"),
+        ];
+        let context = gathered(&files, "parse is wrong", u64::from(DEFAULT_TOKENS)).await;
+        assert_eq!(context.existing.len(), 3);
+        let report = context.report();
+        assert!(
+            report.parts[1].left_out[0].starts_with("2 files whose paths"),
+            "{report:?}"
+        );
+        let shown: Vec<&str> = context.parts[4]
+            .texts
+            .iter()
+            .map(|(path, _)| path.as_str())
+            .collect();
+        assert_eq!(shown, ["src/parse.js"]);
     }
 
     #[tokio::test]

@@ -26,6 +26,8 @@ const LENGTH: f64 = 0.75;
 const NAMED_BY_PATH: f64 = 100.0;
 const NAMED_BY_NAME: f64 = 50.0;
 const NAMED_BY_STEM: f64 = 6.0;
+/// How many paths of a ticket are looked for.
+const MAXIMUM_PATHS: usize = 200;
 /// How much more a word counts that looks like a name in code.
 const CODE: f64 = 3.0;
 /// How much of it counts for a file that nobody wrote.
@@ -62,7 +64,18 @@ impl Named {
     }
 }
 
-impl Fit<'_> {
+impl<'a> Fit<'a> {
+    /// A file that fits, for tests.
+    #[cfg(test)]
+    pub(super) fn of(file: &'a TreeFile, score: f64) -> Self {
+        Self {
+            file,
+            score,
+            named: None,
+            words: Vec::new(),
+        }
+    }
+
     /// Why it fits, for people. `words` are the ticket's, with what each tells.
     pub(super) fn why(&self, words: &[String], weights: &[f64]) -> String {
         let named = self.named.map(|named| match named {
@@ -176,6 +189,7 @@ fn named(files: &[TreeFile], ticket: &str) -> impl Iterator<Item = (usize, Named
     let paths: Vec<String> = tokens
         .iter()
         .filter(|token| token.contains('/'))
+        .take(MAXIMUM_PATHS)
         .cloned()
         .collect();
     let is_end = |path: &str, token: &str| {

@@ -223,12 +223,7 @@ mod tests {
         }
         paths.push("Makefile".to_owned());
         let files = files(&paths);
-        let fit = Fit {
-            file: &files[399],
-            score: 9.0,
-            named: None,
-            words: Vec::new(),
-        };
+        let fit = Fit::of(&files[399], 9.0);
         let whole = tree(&files, &[], 100_000);
         assert!(
             whole.text().contains("drivers/net/file-199.c\n") && whole.report.left_out.is_empty()

@@ -15,6 +15,8 @@ const STEPS: usize = 30;
 const COMMON: usize = 5;
 /// A name that more files than that define leads nowhere.
 const EVERYWHERE: usize = 20;
+/// The most pointers that are followed: files can be written so that each points to all others.
+const MAXIMUM_POINTERS: usize = 1_000_000;
 /// A name of at least that many letters and of several words was chosen with care.
 const LONG: usize = 8;
 
@@ -93,6 +95,9 @@ fn pointers<'a>(files: &'a [ParsedFile], mentioned: &BTreeSet<String>) -> Vec<Po
                 continue;
             }
             let weight = weight(name, by.len(), mentioned) * f64::from(*count).sqrt();
+            if pointers.len() + by.len() > MAXIMUM_POINTERS {
+                return pointers;
+            }
             pointers.extend(by.iter().map(|to| Pointer {
                 from,
                 to: *to,
@@ -220,6 +225,17 @@ mod tests {
             names(&[file(0.0, &["one", "two"], &[])], &[]),
             ["one", "two"]
         );
+    }
+
+    #[test]
+    fn files_that_all_point_to_each_other_are_followed_up_to_a_number() {
+        let names: Vec<String> = (0..2000).map(|number| format!("name{number}")).collect();
+        let all: Vec<&str> = names.iter().map(String::as_str).collect();
+        let uses: Vec<(&str, u32)> = all.iter().map(|name| (*name, 1)).collect();
+        let mut files = vec![file(1.0, &all, &[]); EVERYWHERE];
+        files.extend(vec![file(1.0, &[], &uses); 30]);
+        let pointers = pointers(&files, &BTreeSet::new());
+        assert_eq!(pointers.len(), MAXIMUM_POINTERS);
     }
 
     proptest! {
