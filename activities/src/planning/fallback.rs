@@ -181,6 +181,22 @@ mod tests {
         assert_eq!(second.requests().len(), 0);
     }
 
+    #[test]
+    fn the_price_is_that_of_the_dearest_so_that_no_budget_is_overrun() {
+        let at = |input, output| {
+            let mut config = ModelConfig::new(Vendor::OpenAi, "any", "key".into());
+            config.price = Some(Price {
+                input,
+                output,
+                cache_read: 1,
+                cache_write: 1,
+            });
+            config
+        };
+        let planner = InOrder::configured(at(2, 30), vec![at(5, 10), at(1, 1)], None).unwrap();
+        assert_eq!((planner.price().input, planner.price().output), (5, 30));
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn where_none_answers_the_problem_that_may_pass_counts() {
         let error = ask(&model(failing(401)), &model(failing(429)))
