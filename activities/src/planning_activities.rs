@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use sallyport_workflows::{
     activities::{
-        BaseCheck, ChangedBase, CheckBase, LoadPolicy, PinnedPolicy, PlanInput, Planned,
-        RevisedSpec, definitions,
+        BaseCheck, ChangedBase, CheckBase, LoadPolicy, PinnedPolicy, PlanInput, PlanOutcome,
+        Planned, RevisedSpec, definitions,
     },
     failure::kind,
     gate::BaseChange,
     policy::InstallationPolicy,
     spec::{Spec, SpecRef},
-    text::{grouped, shorten},
+    text::shorten,
     ticket::TicketKey,
 };
 use temporalio_macros::activities;
@@ -30,7 +30,8 @@ use crate::{
     mirror::Mirror,
     planning::{
         context::{Search, Source, gather},
-        plan::{PlanTask, plan},
+        look::Looking,
+        plan::{Outcome, PlanTask, plan},
         policy::policy_at,
         progress::Progress,
         render::{percent, spec_markdown},
@@ -169,12 +170,6 @@ impl PlanningSteps {
             progress,
         };
         let repository = gather(&source, &search).await?;
-        let report = repository.report().markdown();
-        let report = self.context.store(&input.key.ticket, report).await?;
-        let shown = grouped(repository.report().tokens());
-        progress.say(format!(
-            "asking the planner, with about {shown} tokens of the repository"
-        ));
         let ticket_id = &input.key.ticket.ticket_id;
         let task = PlanTask {
             ticket_id,
@@ -182,6 +177,8 @@ impl PlanningSteps {
             repository: &repository,
             policy: &policy,
             revised: &revised,
+            questions_left: input.questions_left as usize,
+            progress,
             cost_left_micro_usd: input.cost_left_micro_usd,
             day: Some(&self.context.day_budget),
             responses: Some(Responses {
@@ -189,8 +186,19 @@ impl PlanningSteps {
                 step: &input.key,
             }),
         };
-        let (spec, usage) = plan(&*self.context.planner, &task).await?;
-        let spec = self.store(&input.key.ticket, &spec, &input.pinned).await?;
+        let mut looking = Looking::new(source, &repository.files, progress);
+        let (outcome, usage) = plan(&*self.context.planner, &task, &mut looking).await?;
+        let outcome = match outcome {
+            Outcome::Spec(spec) => {
+                let stored = self.store(&input.key.ticket, &spec, &input.pinned).await?;
+                PlanOutcome::Spec(stored)
+            }
+            Outcome::Questions(questions) => PlanOutcome::Questions(questions),
+        };
+        let mut report = repository.report();
+        report.looked = looking.seen().to_vec();
+        let report = report.markdown();
+        let report = self.context.store(&input.key.ticket, report).await?;
         let seen = match earlier.is_empty() {
             true => None,
             false => {
@@ -199,7 +207,7 @@ impl PlanningSteps {
             }
         };
         Ok(Planned {
-            spec,
+            outcome,
             usage,
             seen,
             context: Some(report),

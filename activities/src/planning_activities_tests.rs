@@ -24,6 +24,8 @@ fn answer(title: &str, path: &str) -> Value {
         "title": title, "problem": "p", "solution": "s",
         "files": [{"path": path, "change": "modify", "reason": "r"}],
         "plan": ["1"], "testing": ["t"], "patterns": [], "risks": [], "confidence": 0.8,
+        "confidence_reasons": ["It is small, and a test shows it."],
+        "open_questions": [],
         "criteria": [{"text": "c", "check": "Unit tests"}],
     })
 }
@@ -36,6 +38,14 @@ async fn pin(house: &House) -> Result<PinnedPolicy, StepError> {
         installation: InstallationPolicy::default(),
     };
     steps.pin(input).await
+}
+
+/// The SPEC that was planned.
+fn spec_of(planned: &Planned) -> &SpecRef {
+    match &planned.outcome {
+        PlanOutcome::Spec(spec) => spec,
+        PlanOutcome::Questions(questions) => panic!("{questions:?}"),
+    }
 }
 
 async fn plan_input(house: &House, pinned: &PinnedPolicy, revised: Vec<RevisedSpec>) -> PlanInput {
@@ -56,6 +66,7 @@ async fn plan_input(house: &House, pinned: &PinnedPolicy, revised: Vec<RevisedSp
         pinned: pinned.clone(),
         seen: None,
         revised,
+        questions_left: 3,
         cost_left_micro_usd: 5_000_000,
     }
 }
@@ -63,10 +74,10 @@ async fn plan_input(house: &House, pinned: &PinnedPolicy, revised: Vec<RevisedSp
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_becomes_a_spec_that_can_be_approved_and_revised() {
     let scenario = Scenario::new().plan([
-        PlanAnswer::json(answer("Fix a", "src/none.js")),
-        PlanAnswer::json(answer("Fix a", "src/a.js")),
-        PlanAnswer::json(answer("Fix a better", "src/a.js")),
-        PlanAnswer::json(answer("Fix a shorter", "src/a.js")),
+        PlanAnswer::spec(answer("Fix a", "src/none.js")),
+        PlanAnswer::spec(answer("Fix a", "src/a.js")),
+        PlanAnswer::spec(answer("Fix a better", "src/a.js")),
+        PlanAnswer::spec(answer("Fix a shorter", "src/a.js")),
     ]);
     let house = House::new(&[("src/a.js", "a\n"), (policy_file::FILE, GATES)], scenario).await;
     let pinned = pin(&house).await.unwrap();
@@ -86,15 +97,18 @@ async fn a_ticket_becomes_a_spec_that_can_be_approved_and_revised() {
         "the first answer named a file that does not exist"
     );
     let objects = &house.context.objects;
-    let loaded = approved::load(objects, "FL-1", &first.spec, &pinned.policy)
+    let loaded = approved::load(objects, "FL-1", spec_of(&first), &pinned.policy)
         .await
         .unwrap();
     assert!(loaded.text.starts_with("# Ticket FL-1: Fix a\n"));
     assert_eq!(loaded.policy.repository.gates[0].command, "node --test");
-    assert_eq!((first.spec.files, first.spec.confidence_percent), (1, 80));
+    assert_eq!(
+        (spec_of(&first).files, spec_of(&first).confidence_percent),
+        (1, 80)
+    );
 
     let revised = RevisedSpec {
-        text: first.spec.text.clone(),
+        text: spec_of(&first).text.clone(),
         comments: objects.put("Do it better.").await.unwrap(),
     };
     let second = steps
@@ -104,7 +118,7 @@ async fn a_ticket_becomes_a_spec_that_can_be_approved_and_revised() {
         )
         .await
         .unwrap();
-    assert_ne!(second.spec.revision, first.spec.revision);
+    assert_ne!(spec_of(&second).revision, spec_of(&first).revision);
     let asked = house.model.requests().pop().unwrap().body.to_string();
     assert!(
         asked.contains("Do it better.") && asked.contains("# Ticket FL-1: Fix a"),
@@ -114,7 +128,7 @@ async fn a_ticket_becomes_a_spec_that_can_be_approved_and_revised() {
 
     // What it has seen it is shown again, before what is new.
     let revised = RevisedSpec {
-        text: second.spec.text.clone(),
+        text: spec_of(&second).text.clone(),
         comments: objects.put("And shorter.").await.unwrap(),
     };
     let input = PlanInput {
@@ -204,7 +218,7 @@ async fn without_gates_they_are_detected_and_the_spec_says_so() {
     let package = r#"{"scripts": {"test": "node --test"}}"#;
     let mut planned = answer("Fix a", "src/a.js");
     planned["criteria"][0]["check"] = "npm tests".into();
-    let scenario = Scenario::new().plan([PlanAnswer::json(planned)]);
+    let scenario = Scenario::new().plan([PlanAnswer::spec(planned)]);
     let house = House::new(&[("src/a.js", "a\n"), ("package.json", package)], scenario).await;
     let pinned = pin(&house).await.unwrap();
     let steps = PlanningSteps::new(house.context.clone());
@@ -216,7 +230,7 @@ async fn without_gates_they_are_detected_and_the_spec_says_so() {
         .await
         .unwrap();
     let objects = &house.context.objects;
-    let loaded = approved::load(objects, "FL-1", &planned.spec, &pinned.policy)
+    let loaded = approved::load(objects, "FL-1", spec_of(&planned), &pinned.policy)
         .await
         .unwrap();
     assert!(loaded.policy.repository.detected);
@@ -340,7 +354,7 @@ async fn what_cannot_be_compared_is_final() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_planner_asks_within_the_days_budget() {
-    let answers = [PlanAnswer::json(answer("Fix a", "src/a.js"))];
+    let answers = [PlanAnswer::spec(answer("Fix a", "src/a.js"))];
     let scenario = Scenario::new().plan(answers);
     let house = House::new(&[("src/a.js", "a\n"), (policy_file::FILE, GATES)], scenario).await;
     let pinned = pin(&house).await.unwrap();
@@ -377,8 +391,8 @@ async fn no_request_is_paid_twice() {
         retry_after_seconds: None,
     };
     let answers = [
-        PlanAnswer::json(answer("Fix a", "src/none.js")),
-        PlanAnswer::json(answer("Fix a", "src/a.js")).fail(1, busy),
+        PlanAnswer::spec(answer("Fix a", "src/none.js")),
+        PlanAnswer::spec(answer("Fix a", "src/a.js")).fail(1, busy),
     ];
     let scenario = Scenario::new().plan(answers);
     let house = House::new(&[("src/a.js", "a\n"), (policy_file::FILE, GATES)], scenario).await;
@@ -402,14 +416,17 @@ async fn no_request_is_paid_twice() {
     let mut later = input.clone();
     later.key.sequence += 1;
     let again = plan(&later).await.unwrap();
-    assert_eq!((again.spec, again.usage), (planned.spec, Usage::default()));
+    assert_eq!(
+        (&again.outcome, again.usage),
+        (&planned.outcome, Usage::default())
+    );
     assert_eq!(house.model.requests().len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_to_nothing_is_asked_for_anew() {
     let answers = ["src/none.js", "src/nothing.js", "src/a.js"];
-    let answers = answers.map(|path| PlanAnswer::json(answer("Fix a", path)));
+    let answers = answers.map(|path| PlanAnswer::spec(answer("Fix a", path)));
     let scenario = Scenario::new().plan(answers);
     let house = House::new(&[("src/a.js", "a\n"), (policy_file::FILE, GATES)], scenario).await;
     let pinned = pin(&house).await.unwrap();

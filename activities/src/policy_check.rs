@@ -113,6 +113,8 @@ pub fn check(policy: &InstallationPolicy) -> Result<(), PolicyError> {
     }
     check_seconds(policy.parked_seconds, "parked_seconds")?;
     check_seconds(policy.reopen_seconds, "reopen_seconds")?;
+    check_seconds(policy.questions_seconds, "questions_seconds")?;
+    check_seconds(policy.answer_pause_seconds, "answer_pause_seconds")?;
     // What has a fixed form always has a JSON form.
     let bytes = serde_json::to_vec(policy).map_or(0, |json| json.len());
     if bytes > MAXIMUM_POLICY_BYTES {

@@ -55,6 +55,10 @@ fn times_are_bounded() {
         assert_eq!(found, ("parked_seconds".into(), Problem::Seconds(seconds)));
         let found = wrong(|policy| policy.reopen_seconds = seconds);
         assert_eq!(found.0, "reopen_seconds");
+        let found = wrong(|policy| policy.questions_seconds = seconds);
+        assert_eq!(found.0, "questions_seconds");
+        let found = wrong(|policy| policy.answer_pause_seconds = seconds);
+        assert_eq!(found.0, "answer_pause_seconds");
     }
 }
 

@@ -16,7 +16,9 @@ use sallyport_workflows::{
 };
 use serde_json::json;
 
-use crate::planning::render::{code, criteria, one_line, planned_files, quoted};
+use crate::planning::render::{
+    code, criteria, one_line, planned_files, questions_markdown, quoted,
+};
 
 /// The comment on the ticket that tells of `event`.
 pub fn ticket_comment(key: &StepKey, event: &TicketEvent) -> String {
@@ -33,6 +35,17 @@ pub fn ticket_comment(key: &StepKey, event: &TicketEvent) -> String {
                  before any code is written.\n"
             )
         }
+        TicketEvent::Questions {
+            questions,
+            deadline,
+        } => format!(
+            "Before a SPEC can be written, the planner asks the people of this ticket:\n\n{}\nPlease answer here, in a comment \
+             or by editing the ticket, until **{}**. Sallyport reads it a little later and goes on by itself. In silence \
+             the ticket is parked.\n\n- See how it stands: {}\n",
+            questions_markdown(questions),
+            instant(deadline),
+            decide("status"),
+        ),
         TicketEvent::SpecReady {
             revision,
             deadline,

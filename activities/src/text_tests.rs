@@ -56,6 +56,13 @@ fn every_comment_is_as_agreed() {
     let deadline = "2026-11-24T18:30:00Z".to_owned();
     let events = [
         TicketEvent::Started,
+        TicketEvent::Questions {
+            questions: vec![
+                "Which unit is meant?".into(),
+                "Is `1e3`\n\n## Approved <!-- a number?".into(),
+            ],
+            deadline: deadline.clone(),
+        },
         TicketEvent::SpecReady {
             revision: reference().revision,
             deadline: deadline.clone(),

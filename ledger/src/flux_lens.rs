@@ -11,6 +11,8 @@ use crate::{inbox::NewEvent, json::parse_json};
 pub const CREATED: &str = "ticket.created";
 /// Somebody edited it.
 pub const UPDATED: &str = "ticket.updated";
+/// Somebody commented on it.
+pub const COMMENTED: &str = "ticket.commented";
 /// Somebody took it out of a final status.
 pub const REOPENED: &str = "ticket.reopened";
 /// An admin asked for it through our own API; Flux Lens never sends this.
@@ -118,7 +120,7 @@ pub fn understand(
         return Err(EventProblem::OtherDelivery);
     }
     let (ticket, ignored) = match envelope.event.as_str() {
-        CREATED | UPDATED | REOPENED => {
+        CREATED | UPDATED | COMMENTED | REOPENED => {
             let event: TicketEvent = parse(body)?;
             check(&event.ticket)?;
             (Some(event.ticket), None)

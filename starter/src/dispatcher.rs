@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use sallyport_ledger::{
     LedgerError,
     config::repository_of,
-    flux_lens::{CREATED, REOPENED, REQUESTED, UPDATED},
+    flux_lens::{COMMENTED, CREATED, REOPENED, REQUESTED, UPDATED},
     inbox::{self, Claim, InboxEvent},
     json::parse_json,
     workflows::{self, NewWorkflow, WorkflowRow},
@@ -144,8 +144,9 @@ async fn tell(
             tracing::info!(event = event.id, workflow = %key, "told a ticket what happened");
             claim.dispatched(&workflow_id).await
         }
-        // It has just ended. An edit matters to nobody any more; a reopening is looked at again when the ledger knows.
-        Err(TicketsError::NotRunning(_)) if news.event == NewsEvent::Edited => {
+        // It has just ended. An edit or a comment matters to nobody any more; a reopening is looked at again when the ledger
+        // knows.
+        Err(TicketsError::NotRunning(_)) if news.event != NewsEvent::Reopened => {
             claim.ignored(&text::over(key)).await
         }
         Err(error) => not_done(claim, key, error).await,
@@ -192,6 +193,7 @@ async fn plan(state: &StarterState, event: &InboxEvent) -> Result<Plan, LedgerEr
         REQUESTED => (true, None),
         REOPENED => (true, Some(NewsEvent::Reopened)),
         UPDATED => (false, Some(NewsEvent::Edited)),
+        COMMENTED => (false, Some(NewsEvent::Commented)),
         other => return Ok(Plan::Ignore(text::nothing_about(other))),
     };
     if let Some(news) = news {
@@ -208,6 +210,9 @@ async fn plan(state: &StarterState, event: &InboxEvent) -> Result<Plan, LedgerEr
             }
             (None, NewsEvent::Edited) => {
                 return Ok(Plan::Ignore(text::edit_of_nothing(&ticket.id)));
+            }
+            (None, NewsEvent::Commented) => {
+                return Ok(Plan::Ignore(text::comment_on_nothing(&ticket.id)));
             }
             (None, NewsEvent::Reopened) => {}
         }

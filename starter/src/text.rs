@@ -236,6 +236,11 @@ pub fn edit_of_nothing(ticket_id: &str) -> String {
     format!("{ticket_id} was edited, and no attempt at it runs: it is read when one starts")
 }
 
+/// The same of a comment.
+pub fn comment_on_nothing(ticket_id: &str) -> String {
+    format!("{ticket_id} was commented on, and no attempt at it runs: it is read when one starts")
+}
+
 /// News of a ticket whose workflow has just ended.
 pub fn over(ticket: &TicketKey) -> String {
     format!("{ticket} has ended meanwhile")

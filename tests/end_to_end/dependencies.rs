@@ -34,7 +34,7 @@ fn steps(registry: &NpmRegistry) -> Vec<AgentStep> {
 
 async fn start(name: &str, registry: &NpmRegistry, registries: &str) -> Installation {
     let scenario = Scenario::new()
-        .plan_when(&[&mark("signal")], [PlanAnswer::json(small_plan("signal"))])
+        .plan_when(&[&mark("signal")], [PlanAnswer::spec(small_plan("signal"))])
         .run_when(&[&mark("signal")], steps(registry));
     let config = format!("\n[worker.setup]\nregistries = [{registries}]\n");
     let sallyport = start_configured(scratch(name), "anthropic", scenario, &config)

@@ -148,7 +148,7 @@ fn scenario() -> Scenario {
     let listener = crate::scope::listener_address();
     let mut scenario = demo_scenario(0);
     for project in ["signal", "mend", "stray", "retried", "moved", "attack"] {
-        scenario = scenario.plan_when(&[&mark(project)], [PlanAnswer::json(small_plan(project))]);
+        scenario = scenario.plan_when(&[&mark(project)], [PlanAnswer::spec(small_plan(project))]);
     }
     scenario
         .run_when(&[&mark("signal")], small_change())
@@ -206,6 +206,8 @@ pub fn small_plan(project: &str) -> Value {
         "patterns": [],
         "risks": [],
         "confidence": 0.9,
+        "confidence_reasons": ["It is small, and a test shows it."],
+        "open_questions": [],
     })
 }
 

@@ -115,6 +115,8 @@ fn spec(path: &str) -> Value {
         "title": "Read minutes", "problem": "p", "solution": "s",
         "files": [{"path": path, "change": "modify", "reason": "The bug is here."}],
         "plan": ["1"], "testing": ["t"], "patterns": [], "risks": [], "confidence": 0.8,
+        "confidence_reasons": ["It is small, and a test shows it."],
+        "open_questions": [],
         "criteria": [{"text": "c", "check": "Unit tests"}],
     })
 }
@@ -132,7 +134,7 @@ fn a_spec_and_what_it_was_made_from_are_printed_and_nothing_is_touched() {
         ("google", "gemini-2.5-flash"),
     ] {
         // The first answer is no SPEC: the file is off limits.
-        let answers = [".git/config", "src/parse.js"].map(|path| PlanAnswer::json(spec(path)));
+        let answers = [".git/config", "src/parse.js"].map(|path| PlanAnswer::spec(spec(path)));
         let scripted = ScriptedModel::start(Scenario::new().plan(answers), "the-key").unwrap();
         let config = format!(
             "[model]\nbase_url = {:?}\napi_key = \"the-key\"\n",
@@ -182,7 +184,7 @@ fn a_spec_and_what_it_was_made_from_are_printed_and_nothing_is_touched() {
 #[test]
 fn a_key_reaches_no_other_vendor_than_its_own() {
     let case = Case::new("plan-vendors");
-    let model = Scenario::new().plan([PlanAnswer::json(spec("src/parse.js"))]);
+    let model = Scenario::new().plan([PlanAnswer::spec(spec("src/parse.js"))]);
     let scripted = ScriptedModel::start(model, "the-key").unwrap();
     let config = format!(
         "[model]\nvendor = \"anthropic\"\nplanner_model = \"claude-sonnet-4-5\"\nbase_url = {:?}\napi_key = \"the-key\"\n",

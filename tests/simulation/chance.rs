@@ -201,6 +201,8 @@ fn policy() -> impl Strategy<Value = InstallationPolicy> {
                 pr_gate,
                 parked_seconds,
                 reopen_seconds,
+                questions_seconds: 3 * 24 * 3600,
+                answer_pause_seconds: 60,
                 accept_unproven_decisions: unproven,
                 budget,
             }

@@ -8,7 +8,7 @@ use sallyport_workflows::{
     ObjectRef,
     activities::{
         Admission, AdmitCommand, AdmitDecision, AgentResult, AgentRun, BaseCheck, CheckBase,
-        CloseResult, HostClaim, LoadPolicy, Planned, PublishBranch,
+        CloseResult, HostClaim, LoadPolicy, PlanOutcome, Planned, PublishBranch,
     },
     gate::BaseChange,
     policy::InstallationPolicy,
@@ -99,7 +99,7 @@ impl World {
                 json(&answers::pinned(BASE, self.effective(installation)))
             }
             "plan" => json(&Planned {
-                spec: answers::spec(calls),
+                outcome: PlanOutcome::Spec(answers::spec(calls)),
                 usage: usage(1),
                 seen: answers::seen(&value(input)?),
                 context: None,

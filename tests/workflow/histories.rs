@@ -19,7 +19,7 @@ const MOST_EVENTS: usize = 300;
 const MOST_BYTES: i64 = 80 * 1024;
 
 /// The paths of a ticket's life, by the ticket of the test that goes there.
-const PATHS: [(&str, &str); 33] = [
+const PATHS: [(&str, &str); 35] = [
     ("HAPPY-1", "approved twice and merged"),
     ("SIGNAL-1", "decided by signals typed by hand"),
     ("QUORUM-1", "two people approve"),
@@ -28,6 +28,8 @@ const PATHS: [(&str, &str); 33] = [
     ("SILENT-1", "SPEC rejected by silence"),
     ("REMIND-1", "people are reminded"),
     ("REVISE-1", "SPEC revised"),
+    ("ASK-1", "the planner asks and is answered"),
+    ("ASK-2", "the planner asks and nobody answers in time"),
     ("BASE-1", "the base branch changed a file in scope"),
     ("GRANT-1", "more scope granted"),
     (

@@ -14,6 +14,7 @@ mod maintenance;
 mod news;
 mod parked;
 mod people;
+mod questions;
 mod random_lives;
 mod renewal;
 mod rounds;

@@ -41,6 +41,8 @@ pub struct World {
     pub merged_on_forge: bool,
     /// What the next looks at the base branch find; nothing changed when it is empty.
     pub bases: VecDeque<BaseChange>,
+    /// What the planner's next runs ask; they write SPECs when it is empty.
+    pub questions: VecDeque<Vec<String>>,
     /// How the planner's next runs fail; they succeed when it is empty.
     pub plan_failures: VecDeque<(&'static str, Spent)>,
     /// How the agent's next runs fail; they succeed when it is empty.
@@ -201,8 +203,12 @@ impl Scripted {
             output_tokens: 10,
             ..Usage::default()
         };
+        let outcome = match world.questions.pop_front() {
+            Some(questions) => PlanOutcome::Questions(questions),
+            None => PlanOutcome::Spec(answers::spec(world.plans.len())),
+        };
         Ok(Planned {
-            spec: answers::spec(world.plans.len()),
+            outcome,
             usage,
             seen,
             context: None,

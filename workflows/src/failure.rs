@@ -18,6 +18,8 @@ pub mod kind {
     pub const POLICY_INVALID: &str = "PolicyInvalid";
     /// The planner's answer is no SPEC, also after it was told why.
     pub const PLAN_INVALID: &str = "PlanInvalid";
+    /// Nobody answered the planner's questions in time.
+    pub const QUESTIONS_UNANSWERED: &str = "QuestionsUnanswered";
     /// The model's vendor refused the request for good.
     pub const MODEL_REFUSED: &str = "ModelRefused";
     /// What is stored is not what was approved.

@@ -24,6 +24,7 @@ pub mod maintenance;
 pub mod object_ref;
 pub mod policy;
 pub mod pull_request;
+pub mod questions;
 pub mod revision;
 pub mod scope;
 pub mod search_attributes;

@@ -253,6 +253,10 @@ pub struct InstallationPolicy {
     pub parked_seconds: u64,
     /// Seconds that a closed pull request may be reopened in.
     pub reopen_seconds: u64,
+    /// Seconds that the planner's questions wait for answers before the ticket is parked.
+    pub questions_seconds: u64,
+    /// Seconds of silence after an answer until the planner reads it: people may have more to say.
+    pub answer_pause_seconds: u64,
     /// Whether a decision counts that carries no proof of who made it (the stock `temporal` CLI, the Temporal UI).
     pub accept_unproven_decisions: bool,
     /// What the ticket may spend.
@@ -267,6 +271,8 @@ impl Default for InstallationPolicy {
             pr_gate: GatePolicy::seconds(2 * DAY),
             parked_seconds: 7 * DAY,
             reopen_seconds: 7 * DAY,
+            questions_seconds: 3 * DAY,
+            answer_pause_seconds: 120,
             accept_unproven_decisions: false,
             budget: Budget::default(),
         }

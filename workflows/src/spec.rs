@@ -159,6 +159,12 @@ pub struct Spec {
     pub risks: Vec<String>,
     /// How sure the planner is, from 0 to 1.
     pub confidence: f64,
+    /// Why not more and not less; none in SPECs that were written before planners had to say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confidence_reasons: Vec<String>,
+    /// What the planner could not find out, and what it assumes in its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_questions: Vec<String>,
 }
 
 impl Spec {

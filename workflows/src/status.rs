@@ -13,6 +13,7 @@ use crate::{
     gate::OpenGate,
     policy::Budget,
     pull_request::PullRequest,
+    questions::OpenQuestions,
     spec::SpecRef,
     text::{count_of, grouped},
     ticket::{TicketEdits, TicketInput, TicketKey, TicketSummary},
@@ -39,7 +40,11 @@ pub struct TicketStatus {
     pub edits: Option<TicketEdits>,
     /// The gate that is open now.
     pub open_gate: Option<OpenGate>,
-    /// When the present wait for people ends by itself: a gate's, a closed pull request's, a parked ticket's.
+    /// What the planner asks the people of the ticket, while it waits for their answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub questions: Option<OpenQuestions>,
+    /// When the present wait for people ends by itself: a gate's, a closed pull request's, a parked ticket's, that for
+    /// answers to the planner.
     #[serde(default)]
     pub deadline: Option<DateTime<Utc>>,
     /// The latest decisions, in order, the refused ones too; the ledger has all.
@@ -97,6 +102,7 @@ impl TicketStatus {
             summary: None,
             edits: None,
             open_gate: None,
+            questions: None,
             deadline: None,
             decisions: Vec::new(),
             commands: Vec::new(),

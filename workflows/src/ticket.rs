@@ -178,6 +178,8 @@ pub struct TicketNews {
 pub enum NewsEvent {
     /// Somebody edited it.
     Edited,
+    /// Somebody commented on it.
+    Commented,
     /// Somebody took it out of a final status.
     Reopened,
 }

@@ -1,173 +1,153 @@
-//! What counts as a planner's answer: its JSON schema, and all that a schema cannot say.
+//! What a planner may answer: a wish to look further, questions to people, or a SPEC. One schema for all three, since vendors
+//! differ in what else they let a model do beside an answer in JSON.
 
 use std::collections::BTreeSet;
 
-use sallyport_workflows::spec::{Check, Criterion, REVIEW, Spec};
+use sallyport_workflows::{
+    questions::{MAXIMUM_QUESTION_BYTES, MAXIMUM_QUESTIONS},
+    spec::Spec,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::files::{DraftFile, DraftPattern, check_files, check_patterns, check_scope};
+use super::{
+    draft::{self, Draft, check_text},
+    look::{Look, MAXIMUM_LOOKS},
+};
 use crate::policy_file::{QualityGate, RepositoryPolicy};
 
-/// The longest text field, in bytes.
-const MAXIMUM_TEXT: usize = 8 << 10;
-/// The longest entry of a list, in bytes.
-pub(super) const MAXIMUM_ENTRY: usize = 1 << 10;
-/// The most entries of a list.
-const MAXIMUM_ENTRIES: usize = 50;
+/// A planner's answer that was understood.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// It wants to see more.
+    Looks(Vec<Look>),
+    /// The ticket does not say enough.
+    Questions(Vec<String>),
+    /// A SPEC.
+    Spec(Box<Spec>),
+}
+
+/// What the planner may answer just now beside a SPEC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// Whether it may look further.
+    pub looks: bool,
+    /// How many questions it may ask.
+    pub questions: usize,
+}
 
 /// The planner's JSON, before it is judged.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Draft {
-    title: String,
-    problem: String,
-    solution: String,
-    files: Vec<DraftFile>,
-    #[serde(default)]
-    patterns: Vec<DraftPattern>,
-    plan: Vec<String>,
-    testing: Vec<String>,
-    criteria: Vec<DraftCriterion>,
-    risks: Vec<String>,
-    confidence: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DraftCriterion {
-    text: String,
-    check: String,
-}
-
-/// What may show that a criterion is met.
-fn checks(gates: &[QualityGate]) -> Vec<&str> {
-    let names = gates.iter().map(|gate| gate.name.as_str());
-    names.chain([REVIEW]).collect()
+struct Envelope {
+    looks: Vec<Look>,
+    questions: Vec<String>,
+    spec: Vec<Draft>,
 }
 
 /// The schema that the model's vendor holds the answer to, in a repository with `gates`. Only keywords that all vendors
-/// take.
+/// take; so that exactly one of the three is there is checked by [`parse`].
 pub fn schema(gates: &[QualityGate]) -> Value {
-    let text = |description: &str| json!({"type": "string", "description": description});
-    let list = |description: &str| json!({"type": "array", "items": {"type": "string"}, "description": description});
     json!({
         "type": "object",
         "additionalProperties": false,
-        "required": ["title", "problem", "solution", "files", "patterns", "plan", "testing", "criteria", "risks", "confidence"],
+        "required": ["looks", "questions", "spec"],
         "properties": {
-            "title": text("What is done, in one line"),
-            "problem": text("What is wrong or missing, and where in the code"),
-            "solution": text("What will be done about it, and why so"),
-            "files": {
+            "looks": {
                 "type": "array",
-                "description": "Every file that will be created, changed or deleted, tests included; no others may be, but for `patterns`",
+                "description": "What to see of the repository before you answer; empty if you ask or plan",
                 "items": {
                     "type": "object",
                     "additionalProperties": false,
-                    "required": ["path", "change", "reason"],
+                    "required": ["action", "path", "text", "line"],
                     "properties": {
-                        "path": text("Relative to the top of the repository"),
-                        "change": {"type": "string", "enum": ["create", "modify", "delete"]},
-                        "reason": text("Why, in one line"),
-                    },
-                },
-            },
-            "patterns": {
-                "type": "array",
-                "description": "Only for files that cannot be named one by one, such as generated ones; empty otherwise",
-                "items": {
-                    "type": "object",
-                    "additionalProperties": false,
-                    "required": ["pattern", "change", "reason"],
-                    "properties": {
-                        "pattern": text("Relative to the top of the repository; `*` within a name, `**` for folders"),
-                        "change": {"type": "string", "enum": ["create", "modify", "delete"]},
-                        "reason": text("Why they cannot be named, in one line"),
-                    },
-                },
-            },
-            "plan": list("The steps, in order"),
-            "testing": list("Which tests show that it works"),
-            "criteria": {
-                "type": "array",
-                "description": "What is true once the change is made, and what shows it",
-                "items": {
-                    "type": "object",
-                    "additionalProperties": false,
-                    "required": ["text", "check"],
-                    "properties": {
-                        "text": text("What is true, in one line"),
-                        "check": {
+                        "action": {
                             "type": "string",
-                            "enum": checks(gates),
-                            "description": "The quality gate that fails if it is not true, or `review` if a person has to look",
+                            "enum": ["list", "search", "read"],
+                            "description": "`list` the folder `path`; `search` for `text` in files in or below `path`; `read` the file `path` from `line` on",
                         },
+                        "path": {"type": "string", "description": "Relative to the top of the repository, which is the empty text"},
+                        "text": {"type": "string", "description": "What to search for, as it is written; otherwise empty"},
+                        "line": {"type": "integer", "description": "From which line to read, from 1; otherwise 0"},
                     },
                 },
             },
-            "risks": list("What may go wrong, and what is done against it; may be empty"),
-            "confidence": {"type": "number", "description": "From 0 to 1: how likely it is that this solves the ticket"},
+            "questions": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "Questions to the people of the ticket, in its language; empty if you look or plan",
+            },
+            "spec": {
+                "type": "array",
+                "items": draft::schema(gates),
+                "description": "One SPEC; empty if you look or ask",
+            },
         },
     })
 }
 
-/// The SPEC in a planner's answer, or what is wrong with it, in words for the planner. `existing` are the base commit's
-/// files, `policy` has its gates.
+/// What `answer` comes to, or what is wrong with it, in words for the planner. `existing` are the base commit's files,
+/// `policy` has its gates.
 pub fn parse(
     answer: &str,
     existing: &BTreeSet<String>,
     policy: &RepositoryPolicy,
-) -> Result<Spec, String> {
+    allowed: Allowed,
+) -> Result<Reply, String> {
     let mut json = serde_json::Deserializer::from_str(strip_fence(answer));
     let misfit = |error: String| format!("it is not JSON that fits the schema: {error}");
-    let draft: Draft =
+    let envelope: Envelope =
         serde_path_to_error::deserialize(&mut json).map_err(|error| misfit(error.to_string()))?;
     json.end().map_err(|error| misfit(error.to_string()))?;
-    for (name, text) in [
-        ("title", &draft.title),
-        ("problem", &draft.problem),
-        ("solution", &draft.solution),
-    ] {
-        check_text(name, text, MAXIMUM_TEXT)?;
-    }
-    if draft.title.len() > 200 {
-        return Err("`title` is longer than 200 bytes".to_owned());
-    }
-    for (name, entries, may_be_empty) in [
-        ("plan", &draft.plan, false),
-        ("testing", &draft.testing, false),
-        ("risks", &draft.risks, true),
-    ] {
-        if entries.is_empty() && !may_be_empty {
-            return Err(format!("`{name}` is empty"));
+    let Envelope {
+        looks,
+        questions,
+        mut spec,
+    } = envelope;
+    match (looks.is_empty(), questions.is_empty(), spec.pop()) {
+        (false, true, None) if !allowed.looks => {
+            Err("you have looked as often as you may; plan, or ask".to_owned())
         }
-        if entries.len() > MAXIMUM_ENTRIES {
-            return Err(format!("`{name}` has more than {MAXIMUM_ENTRIES} entries"));
+        (false, true, None) => check_looks(&looks).map(|()| Reply::Looks(looks)),
+        (true, false, None) => {
+            check_questions(&questions, allowed.questions).map(|()| Reply::Questions(questions))
         }
-        for entry in entries {
-            check_text(name, entry, MAXIMUM_ENTRY)?;
+        (true, true, Some(draft)) if spec.is_empty() => {
+            let spec = draft::judge(draft, existing, policy)?;
+            Ok(Reply::Spec(Box::new(spec)))
+        }
+        (true, true, Some(_)) => Err("`spec` has more than one entry".to_owned()),
+        _ => {
+            Err("exactly one of `looks`, `questions` and `spec` must have entries; the others are empty".to_owned())
         }
     }
-    if !(0.0..=1.0).contains(&draft.confidence) {
-        return Err("`confidence` must be from 0 to 1".to_owned());
+}
+
+fn check_looks(looks: &[Look]) -> Result<(), String> {
+    if looks.len() > MAXIMUM_LOOKS {
+        return Err(format!(
+            "`looks` has more than {MAXIMUM_LOOKS} entries; look again later"
+        ));
     }
-    let spec = Spec {
-        files: check_files(draft.files, existing)?,
-        patterns: check_patterns(draft.patterns, existing)?,
-        scope_rules: policy.scope.clone(),
-        title: draft.title,
-        problem: draft.problem,
-        solution: draft.solution,
-        plan: draft.plan,
-        testing: draft.testing,
-        criteria: check_criteria(draft.criteria, &policy.gates)?,
-        gates: policy.as_in_spec(),
-        risks: draft.risks,
-        confidence: draft.confidence,
-    };
-    check_scope(&spec)?;
-    Ok(spec)
+    looks.iter().try_for_each(Look::check)
+}
+
+fn check_questions(questions: &[String], allowed: usize) -> Result<(), String> {
+    if allowed == 0 {
+        return Err(format!(
+            "{MAXIMUM_QUESTIONS} questions were asked about this ticket, and no more may be; write a SPEC that says under \
+             `open_questions` what it assumes"
+        ));
+    }
+    if questions.len() > allowed {
+        return Err(format!(
+            "`questions` has more than {allowed} entries; ask what matters most"
+        ));
+    }
+    for question in questions {
+        check_text("questions", question, MAXIMUM_QUESTION_BYTES)?;
+    }
+    Ok(())
 }
 
 /// Some models put a fence around JSON although the schema leaves no room for one.
@@ -180,187 +160,104 @@ fn strip_fence(answer: &str) -> &str {
     inner.unwrap_or(answer)
 }
 
-pub(super) fn check_text(name: &str, text: &str, limit: usize) -> Result<(), String> {
-    if text.trim().is_empty() {
-        return Err(format!("`{name}` has an empty text"));
-    }
-    if text.len() > limit {
-        return Err(format!("`{name}` has a text longer than {limit} bytes"));
-    }
-    Ok(())
-}
-
-fn check_criteria(
-    drafts: Vec<DraftCriterion>,
-    gates: &[QualityGate],
-) -> Result<Vec<Criterion>, String> {
-    if drafts.is_empty() || drafts.len() > MAXIMUM_ENTRIES {
-        return Err(format!(
-            "`criteria` must have 1 to {MAXIMUM_ENTRIES} entries"
-        ));
-    }
-    let mut criteria = Vec::new();
-    for draft in drafts {
-        check_text("criteria.text", &draft.text, MAXIMUM_ENTRY)?;
-        if draft.text.contains("checked by:") {
-            return Err(
-                "`criteria.text` must not say what it is checked by; `criteria.check` does"
-                    .to_owned(),
-            );
-        }
-        let known = checks(gates);
-        if !known.contains(&draft.check.as_str()) {
-            let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-            return Err(format!(
-                "`{}` is no check for a criterion, since there is no such gate; a check is one of {}",
-                draft.check,
-                known.join(", ")
-            ));
-        }
-        criteria.push(Criterion {
-            text: draft.text,
-            check: Check::from(draft.check),
-        });
-    }
-    Ok(criteria)
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::policy_file;
+    pub(crate) use crate::planning::draft::tests::policy;
+    use crate::planning::draft::tests::{existing, good_spec};
 
+    /// What may be answered at first.
+    pub(crate) const ALL: Allowed = Allowed {
+        looks: true,
+        questions: 3,
+    };
+
+    /// A SPEC as an answer.
+    pub(crate) fn answer(spec: Value) -> Value {
+        json!({"looks": [], "questions": [], "spec": [spec]})
+    }
+
+    /// An answer that is a good SPEC.
     pub(crate) fn good() -> Value {
-        json!({
-            "title": "Read milliseconds", "problem": "p", "solution": "s",
-            "files": [
-                {"path": "src/parse.js", "change": "modify", "reason": "r"},
-                {"path": "test/new.js", "change": "create", "reason": "r"},
-            ],
-            "plan": ["1"], "testing": ["t"], "patterns": [], "risks": [], "confidence": 0.9,
-            "criteria": [{"text": "c", "check": "Unit tests"}, {"text": "d", "check": "review"}],
-        })
+        answer(good_spec())
     }
 
-    fn existing() -> BTreeSet<String> {
-        ["README.md", "src/parse.js"].map(str::to_owned).into()
+    fn judged(answer: &Value, allowed: Allowed) -> Result<Reply, String> {
+        parse(&answer.to_string(), &existing(), &policy(), allowed)
     }
 
-    pub(crate) fn policy() -> RepositoryPolicy {
-        let gate = "[scope]\nnever = ['deploy/**']\n\n[[gates]]\nname = 'Unit tests'\ncommand = 'node --test'\n";
-        policy_file::parse(Some(gate.as_bytes())).unwrap()
+    fn look(action: &str, path: &str, text: &str, line: i64) -> Value {
+        json!({"action": action, "path": path, "text": text, "line": line})
     }
 
     #[test]
-    fn a_good_answer_is_taken_also_in_a_fence() {
-        let spec = parse(&good().to_string(), &existing(), &policy()).unwrap();
-        assert_eq!(spec.files.len(), 2);
-        assert_eq!(spec.criteria[0].check, Check::Gate("Unit tests".into()));
-        assert_eq!(spec.criteria[1].check, Check::Review);
-        assert_eq!(spec.gates, policy().as_in_spec());
-        assert_eq!(spec.scope_rules, policy().scope);
+    fn an_answer_is_one_of_three_also_in_a_fence() {
+        let Reply::Spec(spec) = judged(&good(), ALL).unwrap() else {
+            panic!("no SPEC");
+        };
         let fenced = format!("```json\n{}\n```", good());
-        assert_eq!(parse(&fenced, &existing(), &policy()).unwrap(), spec);
+        let reply = parse(&fenced, &existing(), &policy(), ALL).unwrap();
+        assert_eq!(reply, Reply::Spec(spec));
+        let looks = json!({"looks": [look("read", "a", "", 1)], "questions": [], "spec": []});
+        assert!(matches!(judged(&looks, ALL), Ok(Reply::Looks(looks)) if looks.len() == 1));
+        let questions = json!({"looks": [], "questions": ["Which unit?"], "spec": []});
+        assert_eq!(
+            judged(&questions, ALL),
+            Ok(Reply::Questions(vec!["Which unit?".into()]))
+        );
     }
 
     #[test]
-    fn a_pattern_says_how_many_files_it_fits_and_may_stand_alone() {
-        let mut answer = good();
-        answer["files"] = json!([]);
-        answer["patterns"] = json!([{"pattern": "src/*.js", "change": "modify", "reason": "r", }]);
-        let spec = parse(&answer.to_string(), &existing(), &policy()).unwrap();
-        assert_eq!((spec.patterns[0].matched, spec.file_count()), (1, 1));
-        let many: BTreeSet<String> = (0..101).map(|number| format!("src/{number}.js")).collect();
-        let problem = parse(&answer.to_string(), &many, &policy()).unwrap_err();
-        assert!(problem.contains("fits 101 files"), "{problem}");
-    }
-
-    #[test]
-    fn the_schema_names_the_repositorys_gates() {
-        let schema = schema(&policy().gates);
-        let check = &schema["properties"]["criteria"]["items"]["properties"]["check"];
-        assert_eq!(check["enum"], json!(["Unit tests", "review"]));
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let many: Vec<Value> = (0..101)
-            .map(|number| json!({"path": format!("f{number}"), "change": "create", "reason": "r"}))
-            .collect();
-        let file =
-            |path: &str, change: &str| json!([{"path": path, "change": change, "reason": "r"}]);
-        let pattern = |pattern: &str, change: &str| json!([{"pattern": pattern, "change": change, "reason": "r"}]);
-        let criterion = |text: &str, check: &str| json!([{"text": text, "check": check}]);
-        for (key, value, words) in [
-            ("title", json!(" "), "title"),
-            ("plan", json!([]), "plan"),
-            ("testing", json!([""]), "testing"),
-            ("criteria", json!([]), "1 to 50"),
+    fn what_is_wrong_with_an_answer_is_named() {
+        let none = Allowed {
+            looks: false,
+            questions: 0,
+        };
+        let one = Allowed {
+            looks: true,
+            questions: 1,
+        };
+        let looks = |looks: Vec<Value>| json!({"looks": looks, "questions": [], "spec": []});
+        let questions =
+            |questions: &[&str]| json!({"looks": [], "questions": questions, "spec": []});
+        let read = look("read", "a", "", 1);
+        let long = "x".repeat(MAXIMUM_QUESTION_BYTES + 1);
+        for (answer, allowed, words) in [
+            (looks(vec![]), ALL, "exactly one of"),
             (
-                "criteria",
-                json!(vec![criterion("x", "review")[0].clone(); 51]),
-                "1 to 50",
-            ),
-            ("criteria", criterion("", "review"), "criteria.text"),
-            (
-                "criteria",
-                criterion("x", "Lint"),
-                "`Lint` is no check for a criterion, since there is no such gate; a check is one of `Unit tests`, `review`",
-            ),
-            ("criteria", criterion("x", "unit tests"), "no such gate"),
-            (
-                "criteria",
-                criterion("x — checked by: me", "review"),
-                "must not say",
-            ),
-            ("criteria", json!(["x"]), "criteria"),
-            ("confidence", json!(1.5), "confidence"),
-            ("confidence", json!("high"), "confidence"),
-            ("surprise", json!(1), "surprise"),
-            ("problem", json!("x".repeat(9000)), "problem"),
-            ("files", json!([]), "files"),
-            ("files", json!(many), "at most 100"),
-            ("files", file("../etc/passwd", "modify"), "no path inside"),
-            ("files", file(".git/config", "create"), "off limits"),
-            ("files", file("none.js", "modify"), "no such file"),
-            ("files", file("none.js", "delete"), "no such file"),
-            ("files", file("README.md", "create"), "exists already"),
-            ("files", file("x", "rename"), "rename"),
-            (
-                "files",
-                file("readme.md", "create"),
-                "differs from `README.md`",
-            ),
-            ("files", file("Src/new.js", "create"), "differs from `src`"),
-            (
-                "files",
-                file("deploy/x", "create"),
-                "keeps it from every agent, by `deploy/**`",
-            ),
-            ("patterns", pattern("src/*.ts", "modify"), "fits none"),
-            ("patterns", pattern("**", "create"), "every file"),
-            ("patterns", pattern("src/*.{js,ts}", "modify"), "no meaning"),
-            (
-                "patterns",
-                json!([pattern("a/*", "create")[0], pattern("a/*", "create")[0]]),
-                "twice",
+                json!({"looks": [read], "questions": ["x"], "spec": []}),
+                ALL,
+                "exactly one of",
             ),
             (
-                "patterns",
-                json!(vec![pattern("a/*", "create")[0].clone(); 21]),
-                "at most 20",
+                json!({"looks": [], "questions": ["x"], "spec": [good_spec()]}),
+                ALL,
+                "exactly one of",
             ),
             (
-                "files",
-                json!([file("a", "create")[0], file("a", "create")[0]]),
-                "twice",
+                json!({"looks": [], "questions": [], "spec": [good_spec(), good_spec()]}),
+                ALL,
+                "more than one",
             ),
+            (good_spec(), ALL, "fits the schema"),
+            (looks(vec![read.clone()]), none, "as often as you may"),
+            (looks(vec![read; MAXIMUM_LOOKS + 1]), ALL, "more than 6"),
+            (looks(vec![look("run", "a", "", 0)]), ALL, "looks[0].action"),
+            (looks(vec![look("search", "", "x", 0)]), ALL, "2 to 200"),
+            (looks(vec![look("search", "", &long, 0)]), ALL, "2 to 200"),
+            (looks(vec![look("search", "", "a\nb", 0)]), ALL, "one line"),
+            (looks(vec![look("read", "", "", 0)]), ALL, "names no file"),
+            (questions(&["a"]), none, "write a SPEC that says"),
+            (questions(&["a", "b"]), one, "more than 1 entries"),
+            (questions(&["a", "b", "c", "d"]), ALL, "more than 3 entries"),
+            (questions(&[" "]), ALL, "empty text"),
+            (questions(&[&long]), ALL, "longer than"),
         ] {
-            let mut answer = good();
-            answer[key] = value;
-            let problem = parse(&answer.to_string(), &existing(), &policy()).unwrap_err();
-            assert!(problem.contains(words), "{key}: {problem}");
+            let problem = judged(&answer, allowed).unwrap_err();
+            assert!(problem.contains(words), "{answer}: {problem}");
         }
-        assert!(parse("I would rather not.", &existing(), &policy()).is_err());
+        assert!(parse("I would rather not.", &existing(), &policy(), ALL).is_err());
+        let behind = format!("{} and more", good());
+        assert!(parse(&behind, &existing(), &policy(), ALL).is_err());
     }
 }

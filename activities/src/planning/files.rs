@@ -8,7 +8,7 @@ use sallyport_workflows::{
 };
 use serde::Deserialize;
 
-use super::answer::{MAXIMUM_ENTRY, check_text};
+use super::draft::{MAXIMUM_ENTRY, check_text};
 use crate::scope::{Scope, twins};
 
 /// A file as the planner names it.

@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | what the planner is shown | [`context`] |
 //! | how a model is asked, and which if it has no answer | [`model`], [`fallback`] |
-//! | the conversation, and what counts as a SPEC | [`plan`], [`answer`] |
+//! | the conversation | [`plan`] |
+//! | what the planner may answer, and what counts as a SPEC | [`answer`], `draft` |
+//! | what it looks at by itself | [`look`] |
 //! | which files it may name | `files` |
 //! | the policy that it plans under | [`policy`] |
 //! | planning without a workflow | [`preview`] |
@@ -15,8 +17,10 @@
 
 pub mod answer;
 pub mod context;
+mod draft;
 pub mod fallback;
 mod files;
+pub mod look;
 pub mod model;
 pub mod plan;
 pub mod policy;

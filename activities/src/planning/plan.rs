@@ -1,4 +1,5 @@
-//! The conversation with the planner, from the ticket to a SPEC that can be shown to people.
+//! The conversation with the planner, from the ticket to a SPEC that can be shown to people, or to questions that they have to
+//! answer first.
 
 use std::fmt::Write as _;
 
@@ -6,21 +7,25 @@ use sallyport_workflows::{
     failure::kind,
     revision::sha256_hex,
     spec::Spec,
+    text::{count, grouped},
     usage::{Spent, Usage},
 };
 
 use serde_json::Value;
 
 use super::{
-    answer,
+    answer::{self, Allowed, Reply},
     context::RepositoryContext,
+    look::{Looking, Sight},
     model::{Answer, MAXIMUM_OUTPUT_TOKENS, ModelError, Planner, Turn},
+    progress::Progress,
     render::scope_rules,
-    responses::{Responses, request},
+    responses::{Request, Responses, request},
 };
 use crate::{
     failure::StepError,
     gateway::{DayBudget, DayError},
+    mirror::MirrorError,
     policy_file::Policy,
 };
 
@@ -29,7 +34,7 @@ const INSTRUCTIONS: &str = include_str!("instructions.md");
 /// Of how many things that were left out of a part the planner is told.
 const MAXIMUM_LEFT_OUT: usize = 12;
 
-/// How often the planner is asked: once, and once more with what was wrong.
+/// How often the planner may answer something that cannot be taken: once, and once more after it was told why.
 const TRIES: usize = 2;
 
 /// What to plan.
@@ -45,12 +50,25 @@ pub struct PlanTask<'a> {
     pub policy: &'a Policy,
     /// Earlier SPECs of the ticket, oldest first, each with what a person wanted changed.
     pub revised: &'a [(String, String)],
+    /// How many questions the planner may ask about the ticket.
+    pub questions_left: usize,
+    /// Told what is done.
+    pub progress: &'a Progress,
     /// Money left to spend, in millionths of a US dollar.
     pub cost_left_micro_usd: u64,
     /// What the installation may spend today, if that is limited.
     pub day: Option<&'a DayBudget>,
     /// The answers that were paid before, if any are kept.
     pub responses: Option<Responses<'a>>,
+}
+
+/// What planning comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A SPEC.
+    Spec(Box<Spec>),
+    /// The ticket does not say enough.
+    Questions(Vec<String>),
 }
 
 /// No SPEC.
@@ -78,6 +96,9 @@ pub enum PlanError {
         /// What is left.
         left: u64,
     },
+    /// What the planner wants to see cannot be read.
+    #[error("the repository cannot be looked at for the planner: {0}")]
+    Look(#[from] MirrorError),
     /// Its answers cannot be stored or read.
     #[error("the planner's answers cannot be kept: {}", .0.message())]
     Responses(StepError),
@@ -94,6 +115,7 @@ impl From<PlanError> for StepError {
                 Self::fatal(kind::BUDGET, &error)
             }
             PlanError::Responses(error) => error.clone(),
+            PlanError::Look(_) => Self::step(&error),
             PlanError::Day(DayError::Ledger(_)) => Self::step(&error),
             PlanError::Model(ModelError::Busy { retry_after, .. }) => {
                 Self::transient(kind::STEP_FAILED, &error).retry_after(*retry_after)
@@ -126,14 +148,16 @@ impl From<PlanFailure> for StepError {
     }
 }
 
-/// Asks `planner` for a SPEC, and once more if the first answer is none. Answers the SPEC and what all questions cost.
+/// Asks `planner` for a SPEC. It may look at the repository before it answers, and gets a second chance if its answer is
+/// none. Answers what came of it and what all answers cost.
 pub async fn plan(
     planner: &dyn Planner,
     task: &PlanTask<'_>,
-) -> Result<(Spec, Usage), PlanFailure> {
+    looking: &mut Looking<'_>,
+) -> Result<(Outcome, Usage), PlanFailure> {
     let mut usage = Usage::default();
-    match converse(planner, task, &mut usage).await {
-        Ok(spec) => Ok((spec, usage)),
+    match converse(planner, task, looking, &mut usage).await {
+        Ok(outcome) => Ok((outcome, usage)),
         Err(error) => {
             if let PlanError::Model(ModelError::Declined { usage: paid, .. }) = &error {
                 usage += *paid;
@@ -147,57 +171,95 @@ pub async fn plan(
 async fn converse(
     planner: &dyn Planner,
     task: &PlanTask<'_>,
+    looking: &mut Looking<'_>,
     usage: &mut Usage,
-) -> Result<Spec, PlanError> {
+) -> Result<Outcome, PlanError> {
     let schema = answer::schema(&task.policy.repository.gates);
     let mut conversation = conversation(task);
-    let mut reason = String::new();
-    let mut requests = Vec::new();
-    for _ in 0..TRIES {
+    // Requests whose answers cannot be taken: whoever tries again has to ask anew.
+    let mut wrong = Vec::new();
+    loop {
         let request = request(planner, &conversation, &schema);
-        requests.push(request);
-        let stored = match task.responses {
-            Some(responses) => responses
-                .find(&request)
-                .await
-                .map_err(PlanError::Responses)?,
-            None => None,
+        let so_far = match usage.requests {
+            0 => String::new(),
+            _ => format!("; {} tokens so far", grouped(usage.tokens())),
         };
-        let answer = match stored {
-            Some(answer) => answer,
-            None => {
-                let left = task
-                    .cost_left_micro_usd
-                    .saturating_sub(usage.cost_micro_usd);
-                let answer = ask_within(planner, &conversation, &schema, left, task.day).await?;
-                if let Some(responses) = task.responses {
-                    // Paid for whatever comes of keeping it.
-                    let kept = responses.keep(&request, &answer).await;
-                    if let Err(error) = kept {
-                        *usage += answer.usage;
-                        return Err(PlanError::Responses(error));
+        task.progress.say(format!("asking the planner{so_far}"));
+        let answer = find_or_ask(planner, task, &conversation, &schema, &request, usage).await?;
+        let allowed = Allowed {
+            looks: looking.rounds_left() > 0,
+            questions: task.questions_left,
+        };
+        let next = match judge(&answer, task, allowed) {
+            Ok(Reply::Spec(spec)) => return Ok(Outcome::Spec(spec)),
+            Ok(Reply::Questions(questions)) => return Ok(Outcome::Questions(questions)),
+            Ok(Reply::Looks(looks)) => {
+                let sights = looking.look(&looks).await?;
+                shown(&sights, looking.rounds_left())
+            }
+            Err(reason) => {
+                wrong.push(request);
+                if wrong.len() >= TRIES {
+                    if let Some(responses) = task.responses {
+                        let forgotten = responses.forget(&wrong).await;
+                        forgotten.map_err(PlanError::Responses)?;
                     }
+                    return Err(PlanError::Invalid { reason });
                 }
-                answer
+                format!(
+                    "This cannot be taken: {reason}. Answer again with the whole JSON document, with this mended."
+                )
             }
         };
-        *usage += answer.usage;
-        match judge(&answer, task) {
-            Ok(spec) => return Ok(spec),
-            Err(problem) => reason = problem,
-        }
         conversation.push(Turn::Assistant(answer.text));
-        conversation.push(Turn::User(format!(
-            "This is no SPEC: {reason}. Answer again with the whole JSON document, with this mended."
-        )));
+        conversation.push(Turn::User(next));
     }
+}
+
+/// The answer to a request: one that was paid before, or a new one. What it costs now is added to `usage`.
+async fn find_or_ask(
+    planner: &dyn Planner,
+    task: &PlanTask<'_>,
+    conversation: &[Turn],
+    schema: &Value,
+    request: &Request,
+    usage: &mut Usage,
+) -> Result<Answer, PlanError> {
     if let Some(responses) = task.responses {
-        responses
-            .forget(&requests)
-            .await
-            .map_err(PlanError::Responses)?;
+        let stored = responses.find(request).await;
+        if let Some(answer) = stored.map_err(PlanError::Responses)? {
+            *usage += answer.usage;
+            return Ok(answer);
+        }
     }
-    Err(PlanError::Invalid { reason })
+    let left = task
+        .cost_left_micro_usd
+        .saturating_sub(usage.cost_micro_usd);
+    let answer = ask_within(planner, conversation, schema, left, task.day).await?;
+    // Paid for whatever comes of keeping it.
+    *usage += answer.usage;
+    if let Some(responses) = task.responses {
+        let kept = responses.keep(request, &answer).await;
+        kept.map_err(PlanError::Responses)?;
+    }
+    Ok(answer)
+}
+
+/// What the planner is told after a look.
+fn shown(sights: &[Sight], rounds_left: usize) -> String {
+    let mut text = "What you asked to see:\n".to_owned();
+    for Sight { title, text: sight } in sights {
+        text.push('\n');
+        text.push_str(&block("data", &format!("{title}:\n\n{sight}")));
+    }
+    text.push_str(&match rounds_left {
+        0 => "\nYou cannot look any further: write the SPEC, or ask.\n".to_owned(),
+        left => format!(
+            "\nYou may look {} more. Write the SPEC as soon as you can.\n",
+            count(left as u64, "time")
+        ),
+    });
+    text
 }
 
 /// Asks once, if `left` covers the most that it can cost.
@@ -239,14 +301,14 @@ async fn ask(
     Ok(answer?)
 }
 
-fn judge(answer: &Answer, task: &PlanTask<'_>) -> Result<Spec, String> {
+fn judge(answer: &Answer, task: &PlanTask<'_>, allowed: Allowed) -> Result<Reply, String> {
     if answer.cut {
         return Err(format!(
             "it was cut after {MAXIMUM_OUTPUT_TOKENS} tokens; be shorter"
         ));
     }
     let policy = &task.policy.repository;
-    answer::parse(&answer.text, &task.repository.existing, policy)
+    answer::parse(&answer.text, &task.repository.existing, policy, allowed)
 }
 
 /// The most that the next question can cost. A token has at least two bytes in any text that a ticket or code is likely
@@ -299,12 +361,17 @@ fn conversation(task: &PlanTask<'_>) -> Vec<Turn> {
             let _ = write!(question, "\nNot shown:\n\n{}", block("data", &left_out));
         }
     }
-    question.push_str("\nWrite the SPEC.\n");
+    question.push_str(&match task.questions_left {
+        0 => "\nWrite the SPEC. You cannot ask any questions about this ticket: what you cannot find out belongs under \
+              `open_questions`.\n"
+            .to_owned(),
+        left => format!("\nWrite the SPEC, or ask at most {}.\n", count(left as u64, "question")),
+    });
     let mut conversation = vec![Turn::System(INSTRUCTIONS.to_owned()), Turn::User(question)];
     for (text, comments) in task.revised {
         conversation.push(Turn::Assistant(text.clone()));
         conversation.push(Turn::User(format!(
-            "A person read this SPEC and asks for changes:\n\n{}\nWrite the SPEC again, as JSON. Change what was asked \
+            "A person read this SPEC and asks for changes:\n\n{}\nWrite the SPEC again, as JSON like before. Change what was asked \
              for, and not everything.\n",
             block("comments", comments)
         )));

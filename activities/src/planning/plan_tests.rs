@@ -7,8 +7,12 @@ use serde_json::Value;
 use super::*;
 use crate::{
     gateway::Price,
-    planning::{answer::tests::good, context::Part},
+    planning::{
+        answer::tests::good,
+        context::{Part, Source},
+    },
     policy_file::{QualityGate, RepositoryPolicy},
+    testing::Origin,
 };
 
 /// Gives its answers in order, and remembers what it was asked.
@@ -70,11 +74,33 @@ impl Planner for Scripted {
     }
 }
 
+/// The SPEC that comes of asking.
 async fn ask(
     planner: &Scripted,
     revised: &[(String, String)],
     left: u64,
 ) -> Result<(Spec, Usage), PlanFailure> {
+    match outcome(planner, revised, left, 3).await? {
+        (Outcome::Spec(spec), usage) => Ok((*spec, usage)),
+        (Outcome::Questions(questions), _) => panic!("{questions:?}"),
+    }
+}
+
+async fn outcome(
+    planner: &Scripted,
+    revised: &[(String, String)],
+    left: u64,
+    questions_left: usize,
+) -> Result<(Outcome, Usage), PlanFailure> {
+    let origin = Origin::new(&[("src/parse.js", "code\n"), ("src/units.js", "day\n")]).await;
+    let (_folder, mirror, commit) = origin.mirror().await;
+    let source = Source {
+        mirror: &mirror,
+        commit: &commit,
+    };
+    let listed = mirror.files(&commit).await.unwrap();
+    let progress = Progress::default();
+    let mut looking = Looking::new(source, &listed, &progress);
     let mut files = Part::new("Files");
     files.texts = vec![("src/parse.js".into(), "code\n".into())];
     files.report.left_out = vec!["`src/large.js`: it is large".to_owned()];
@@ -103,17 +129,86 @@ async fn ask(
         repository: &repository,
         policy: &policy,
         revised,
+        questions_left,
+        progress: &progress,
         cost_left_micro_usd: left,
         day: None,
         responses: None,
     };
-    plan(planner, &task).await
+    plan(planner, &task, &mut looking).await
+}
+
+fn looks(paths: &[&str]) -> String {
+    let looks: Vec<Value> = paths
+        .iter()
+        .map(|path| serde_json::json!({"action": "read", "path": path, "text": "", "line": 1}))
+        .collect();
+    serde_json::json!({"looks": looks, "questions": [], "spec": []}).to_string()
+}
+
+fn questions(questions: &[&str]) -> String {
+    serde_json::json!({"looks": [], "questions": questions, "spec": []}).to_string()
+}
+
+#[tokio::test]
+async fn the_planner_may_look_before_it_plans() {
+    let good = good().to_string();
+    let planner = Scripted::new(&[&looks(&["src/units.js", "../x"]), &looks(&["none"]), &good]);
+    let (spec, usage) = ask(&planner, &[], u64::MAX).await.unwrap();
+    assert_eq!(spec.title, "Read milliseconds");
+    assert_eq!(usage.requests, 3);
+    let asked = planner.asked.lock().unwrap();
+    let shown = asked[1][3].text();
+    let mark = &shown[shown.find("===== data ").unwrap()..];
+    assert!(
+        mark.contains("read src/units.js from line 1:\n\nday\n===== end of data"),
+        "{shown}"
+    );
+    assert!(shown.contains("There is no such file."), "{shown}");
+    assert!(shown.contains("You may look 7 times more"), "{shown}");
+    assert!(asked[2][5].text().contains("You may look 6 times more"));
+}
+
+#[tokio::test]
+async fn a_planner_that_only_looks_is_stopped() {
+    let look = looks(&["src/units.js"]);
+    let answers: Vec<&str> = std::iter::repeat_n(look.as_str(), 12).collect();
+    let planner = Scripted::new(&answers);
+    let failure = ask(&planner, &[], u64::MAX).await.unwrap_err();
+    assert!(
+        failure.error.to_string().contains("as often as you may"),
+        "{}",
+        failure.error
+    );
+    // Eight looks, and two answers that were none.
+    assert_eq!(failure.usage.requests, 10);
+    let asked = planner.asked.lock().unwrap();
+    let last = asked[8].last().unwrap().text();
+    assert!(last.contains("cannot look any further"), "{last}");
+}
+
+#[tokio::test]
+async fn a_thin_ticket_is_answered_with_questions_as_long_as_some_are_left() {
+    let two = questions(&["Which unit?", "For whom?"]);
+    let planner = Scripted::new(&[&two]);
+    let (outcome, usage) = outcome(&planner, &[], u64::MAX, 2).await.unwrap();
+    let expected = ["Which unit?", "For whom?"].map(str::to_owned).to_vec();
+    assert_eq!(outcome, Outcome::Questions(expected));
+    assert_eq!(usage.requests, 1);
+    let asked = planner.asked.lock().unwrap().clone();
+    assert!(asked[0][1].text().contains("ask at most 2 questions"));
+
+    for left in [0, 1] {
+        let planner = Scripted::new(&[&two, &good().to_string()]);
+        let (outcome, _) = self::outcome(&planner, &[], u64::MAX, left).await.unwrap();
+        assert!(matches!(outcome, Outcome::Spec(_)), "{left}");
+    }
 }
 
 #[tokio::test]
 async fn a_wrong_answer_is_asked_for_once_more_with_the_reason() {
     let mut wrong = good();
-    wrong["plan"] = serde_json::json!([]);
+    wrong["spec"][0]["plan"] = serde_json::json!([]);
     let planner = Scripted::new(&[&wrong.to_string(), &good().to_string()]);
     let (spec, usage) = ask(&planner, &[], u64::MAX).await.unwrap();
     assert_eq!(spec.title, "Read milliseconds");
@@ -167,7 +262,7 @@ async fn earlier_specs_and_comments_are_part_of_the_conversation() {
 #[tokio::test]
 async fn a_check_that_is_no_gate_is_corrected_by_the_planner() {
     let mut wrong = good();
-    wrong["criteria"][0]["check"] = "Lint".into();
+    wrong["spec"][0]["criteria"][0]["check"] = "Lint".into();
     let planner = Scripted::new(&[&wrong.to_string(), &good().to_string()]);
     let (spec, _) = ask(&planner, &[], u64::MAX).await.unwrap();
     assert_eq!(spec.criteria[0].check.name(), "Unit tests");

@@ -2,15 +2,21 @@
 
 use std::path::Path;
 
-use sallyport_workflows::{failure::kind, policy::InstallationPolicy, usage::Usage};
+use sallyport_workflows::{
+    failure::kind, policy::InstallationPolicy, questions::MAXIMUM_QUESTIONS, usage::Usage,
+};
 
 use super::{
-    context::{RepositoryContext, Search, Source, gather, report::ContextReport},
+    context::{
+        RepositoryContext, Search, Source, gather,
+        report::{ContextReport, Shown},
+    },
+    look::Looking,
     model::Planner,
-    plan::{PlanTask, plan},
+    plan::{Outcome, PlanTask, plan},
     policy::{policy_at, policy_of},
     progress::Progress,
-    render::spec_markdown,
+    render::{questions_markdown, spec_markdown},
     symbols::reader::SymbolReader,
 };
 use crate::{failure::StepError, mirror::Mirror, policy_file::Policy};
@@ -35,8 +41,12 @@ pub struct Preview {
 /// A SPEC that nobody approves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreviewedSpec {
-    /// SPEC.md.
+    /// SPEC.md; or the questions that the planner would ask on the ticket, one a line.
     pub text: String,
+    /// Whether it is questions.
+    pub asks: bool,
+    /// What the planner looked at by itself.
+    pub looked: Vec<Shown>,
     /// What the model's answers cost.
     pub usage: Usage,
 }
@@ -98,6 +108,7 @@ impl Preview {
         planner: &dyn Planner,
         policy: &Policy,
         ticket: Ticket<'_>,
+        progress: &Progress,
     ) -> Result<PreviewedSpec, StepError> {
         let task = PlanTask {
             ticket_id: ticket.id,
@@ -105,13 +116,27 @@ impl Preview {
             repository: &self.context,
             policy,
             revised: &[],
+            questions_left: MAXIMUM_QUESTIONS as usize,
+            progress,
             cost_left_micro_usd: policy.effective.budget.planning_cost_micro_usd,
             day: None,
             responses: None,
         };
-        let (spec, usage) = plan(planner, &task).await?;
+        let source = Source {
+            mirror: &self.mirror,
+            commit: &self.context.commit,
+        };
+        let mut looking = Looking::new(source, &self.context.files, progress);
+        let (outcome, usage) = plan(planner, &task, &mut looking).await?;
+        let asks = matches!(outcome, Outcome::Questions(_));
+        let text = match outcome {
+            Outcome::Spec(spec) => spec_markdown(ticket.id, &spec),
+            Outcome::Questions(questions) => questions_markdown(&questions),
+        };
         Ok(PreviewedSpec {
-            text: spec_markdown(ticket.id, &spec),
+            text,
+            asks,
+            looked: looking.seen().to_vec(),
             usage,
         })
     }

@@ -40,11 +40,20 @@ pub fn spec_markdown(ticket_id: &str, spec: &Spec) -> String {
     );
     section(&mut text, "Quality gates", &gates(&spec.gates));
     section(&mut text, "Risks and mitigations", &list("- ", &spec.risks));
+    let mut confidence = format!("{} %\n", percent(spec.confidence));
+    // An earlier SPEC has to give the bytes that were approved.
+    if spec.confidence_reasons.is_empty() {
+        section(&mut text, "Confidence", &confidence);
+        return text;
+    }
+    confidence.push('\n');
+    confidence.push_str(&list("- ", &spec.confidence_reasons));
     section(
         &mut text,
-        "Confidence",
-        &format!("{} %\n", percent(spec.confidence)),
+        "Open questions",
+        &list("- ", &spec.open_questions),
     );
+    section(&mut text, "Confidence", &confidence);
     text
 }
 
@@ -134,6 +143,14 @@ fn gates(gates: &SpecGates) -> String {
         let _ = writeln!(text, "- {name} ({need}): {command}");
     }
     text
+}
+
+/// The planner's questions, numbered.
+pub fn questions_markdown(questions: &[String]) -> String {
+    let lines = (1..).zip(questions);
+    lines
+        .map(|(number, question)| format!("{number}. {}\n", one_line(question)))
+        .collect()
 }
 
 /// A share from 0 to 1 in per cent.
@@ -321,12 +338,26 @@ mod tests {
             },
             risks: vec![],
             confidence: 0.956,
+            confidence_reasons: vec!["The function and its test were read.".into()],
+            open_questions: vec!["Whether `1e3ms` counts; assumed: no.".into()],
         }
     }
 
     #[test]
     fn the_text_is_as_agreed() {
         golden("spec.md", &spec_markdown("FL-1", &spec()));
+    }
+
+    #[test]
+    fn a_spec_from_before_planners_gave_reasons_renders_as_it_was_approved() {
+        let mut earlier = spec();
+        earlier.confidence_reasons.clear();
+        earlier.open_questions.clear();
+        let text = spec_markdown("FL-1", &earlier);
+        assert!(
+            text.ends_with("## Risks and mitigations\n\nNone.\n\n## Confidence\n\n96 %\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -343,6 +374,8 @@ mod tests {
             "- [x] done".into(),
         ];
         hostile.criteria = vec![criterion(evil, evil)];
+        hostile.confidence_reasons = vec![evil.into()];
+        hostile.open_questions = vec![evil.into()];
         hostile.gates = SpecGates {
             detected: true,
             list: vec![gate(evil, evil, true)],
@@ -369,6 +402,8 @@ mod tests {
             spec.criteria = vec![criterion(&text, &text)];
             spec.gates.list = vec![gate(&text, &text, true)];
             spec.risks = vec![text.clone()];
+            spec.confidence_reasons = vec![text.clone()];
+            spec.open_questions = vec![text.clone()];
             let found: Vec<String> = headings(&spec_markdown("FL-1", &spec)).collect();
             prop_assert_eq!(found, expected);
         }

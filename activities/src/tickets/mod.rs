@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use sallyport_ledger::flux_lens::{EventProblem, Understood};
-use sallyport_workflows::{activities::TicketStatusName, failure::kind};
+use sallyport_workflows::{activities::TicketStatusName, failure::kind, text::shorten};
 use serde_json::Value;
 
 use crate::failure::StepError;
@@ -185,7 +185,11 @@ impl TicketSources {
     }
 }
 
-/// A stored ticket in words: title, labels and description, or all of it where it has none of these.
+/// How many comments of a ticket are read, the newest; and how much of each, in characters.
+const MAXIMUM_COMMENTS: usize = 30;
+const MAXIMUM_COMMENT: usize = 4000;
+
+/// A stored ticket in words: title, labels, description and comments, or all of it where it has none of the first.
 pub fn readable(content: &[u8]) -> String {
     let ticket: Value = serde_json::from_slice(content).unwrap_or(Value::Null);
     let (Some(title), Some(description)) =
@@ -202,7 +206,21 @@ pub fn readable(content: &[u8]) -> String {
     } else {
         format!("Labels: {}\n", labels.join(", "))
     };
-    format!("Title: {title}\n{labels}\n{description}\n")
+    let comments = comments(&ticket["comments"]);
+    format!("Title: {title}\n{labels}\n{description}\n{comments}")
+}
+
+/// The newest comments, the oldest of them first.
+fn comments(comments: &Value) -> String {
+    let all = comments.as_array().map_or(&[][..], Vec::as_slice);
+    let newest = &all[all.len().saturating_sub(MAXIMUM_COMMENTS)..];
+    let texts = newest.iter().filter_map(|comment| {
+        let text = shorten(comment["text"].as_str()?, MAXIMUM_COMMENT);
+        let author = shorten(comment["author"].as_str().unwrap_or("somebody"), 100);
+        let at = comment["created_at"].as_str().unwrap_or_default();
+        Some(format!("\nComment by {author}, {at}:\n\n{text}\n"))
+    });
+    texts.collect()
 }
 
 #[cfg(test)]
@@ -213,6 +231,12 @@ mod tests {
     fn a_ticket_is_put_into_words() {
         let ticket = br#"{"title":"T","description":"D\nE","labels":["bug","ui"],"id":"FL-1"}"#;
         assert_eq!(readable(ticket), "Title: T\nLabels: bug, ui\n\nD\nE\n");
+        let commented = br#"{"title":"T","description":"D","comments":[
+            {"id":"C-1","author":"a@example.com","text":"Which?","created_at":"2026-11-24T10:00:00Z"},{"text":"That."}]}"#;
+        assert_eq!(
+            readable(commented),
+            "Title: T\n\nD\n\nComment by a@example.com, 2026-11-24T10:00:00Z:\n\nWhich?\n\nComment by somebody, :\n\nThat.\n"
+        );
         assert_eq!(readable(br#"{"summary":"S"}"#), r#"{"summary":"S"}"#);
     }
 

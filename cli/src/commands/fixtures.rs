@@ -1,7 +1,7 @@
 //! Answers of the API for the tests of this module, made from JSON as the starter sends it.
 
 use chrono::{DateTime, Utc};
-use sallyport_workflows::policy::Budget;
+use sallyport_workflows::{State, policy::Budget};
 use serde_json::{Value, json};
 
 use crate::client::{WorkflowList, WorkflowView};
@@ -216,6 +216,24 @@ fn workflow(ticket: &str, state: &str) -> Value {
 
 fn usage() -> Value {
     json!({ "requests": 3, "input_tokens": 12_000, "output_tokens": 345, "cost_micro_usd": 423_456 })
+}
+
+/// The planner waits for answers.
+pub fn asking() -> WorkflowView {
+    let mut view = at_gate_1();
+    view.approvals.clear();
+    view.workflow.state = State::Planning;
+    if let Some(status) = &mut view.status {
+        status.state = State::Planning;
+        status.open_gate = None;
+        status.spec = None;
+        status.questions = serde_json::from_value(json!({
+            "questions": ["Which unit is meant?", "Is \u{1b}[31mred\nan error?"],
+            "asked_at": "2026-11-23T19:10:04Z",
+        }))
+        .ok();
+    }
+    view
 }
 
 fn status() -> Value {

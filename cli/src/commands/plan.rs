@@ -79,12 +79,8 @@ pub(super) async fn run(arguments: PlanArguments) -> Result<(), Problem> {
             let file = arguments.policy.as_deref().map(std::fs::read).transpose();
             let file = file.context("cannot read the file of --policy")?;
             let policy = preview.policy(file.as_deref()).await.map_err(failed)?;
-            progress.say("asking the planner");
-            Some(
-                telling(&progress, preview.plan(planner, &policy, ticket))
-                    .await
-                    .map_err(failed)?,
-            )
+            let planning = preview.plan(planner, &policy, ticket, &progress);
+            Some(telling(&progress, planning).await.map_err(failed)?)
         }
         None => None,
     };
@@ -102,10 +98,18 @@ fn show(
     took: &Took,
     as_json: bool,
 ) -> Result<(), Problem> {
-    let report = preview.report();
+    let mut report = preview.report();
+    if let Some(spec) = spec {
+        report.looked.clone_from(&spec.looked);
+    }
     if as_json {
+        let planned = |asks: bool| {
+            let spec = spec.filter(|spec| spec.asks == asks);
+            spec.map(|spec| &spec.text)
+        };
         let all = json!({
-            "spec": spec.map(|spec| &spec.text),
+            "spec": planned(false),
+            "questions": planned(true),
             "usage": spec.map(|spec| spec.usage),
             "context": report,
             "seconds": {"gather": took.gather_seconds, "plan": took.plan_seconds},
@@ -116,6 +120,9 @@ fn show(
     }
     let mut text = String::new();
     if let Some(spec) = spec {
+        if spec.asks {
+            text.push_str("# The planner asks before it plans\n\n");
+        }
         text.push_str(&spec.text);
         text.push('\n');
     }

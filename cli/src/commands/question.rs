@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sallyport_ledger::approvals::ApprovalStatus;
 use sallyport_workflows::{
     gate::{BaseChange, Gate},
+    questions::OpenQuestions,
     scope::ScopeRequest,
 };
 use serde::Serialize;
@@ -119,6 +120,25 @@ pub fn lines(question: &Question, now: DateTime<Utc>, painter: Painter) -> Vec<S
     lines.extend(again(question, painter));
     if let Some(request) = &question.scope_request {
         lines.extend(files(request, painter));
+    }
+    lines
+}
+
+/// What the planner asks the people of the ticket, in lines.
+pub fn planner_lines(
+    open: &OpenQuestions,
+    deadline: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Vec<String> {
+    let mut lines = vec!["the planner waits for answers on the ticket:".to_owned()];
+    let questions = (1..).zip(&open.questions);
+    lines.extend(questions.map(|(number, question)| format!("{number}. {}", line(question))));
+    if let Some(deadline) = deadline {
+        lines.push(format!(
+            "in a comment or an edit, {} left (until {}), and is then parked",
+            duration(deadline - now),
+            time(deadline)
+        ));
     }
     lines
 }

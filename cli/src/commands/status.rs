@@ -110,7 +110,10 @@ fn render(view: &WorkflowView, now: DateTime<Utc>, painter: Painter) -> String {
             page.row("", &format!("its title is now: {}", line(title)));
         }
     }
-    if let Some(question) = question(view) {
+    if let Some(open) = status.and_then(|status| status.questions.as_ref()) {
+        let deadline = status.and_then(|status| status.deadline);
+        page.rows("Asks", question::planner_lines(open, deadline, now));
+    } else if let Some(question) = question(view) {
         page.rows("Gate", question::lines(&question, now, painter));
     } else if let Some(deadline) = status.and_then(|status| status.deadline) {
         page.row(
@@ -345,6 +348,11 @@ mod tests {
     #[test]
     fn a_parked_ticket_with_a_hostile_title() {
         insta::assert_snapshot!(shown(&fixtures::parked()));
+    }
+
+    #[test]
+    fn a_ticket_whose_planner_asks() {
+        insta::assert_snapshot!(shown(&fixtures::asking()));
     }
 
     #[test]

@@ -16,8 +16,8 @@ use sallyport_workflows::{
     ObjectRef,
     activities::{
         Admission, AdmitCommand, AdmitDecision, BaseCheck, CheckBase, CloseGate, LoadPolicy,
-        OpenGateRequest, PinnedPolicy, PlanInput, Planned, RecordCommand, RecordDecision,
-        SetTicketStatus, TicketComment, TransitionRecord, definitions,
+        OpenGateRequest, PinnedPolicy, PlanInput, PlanOutcome, Planned, RecordCommand,
+        RecordDecision, SetTicketStatus, TicketComment, TransitionRecord, definitions,
     },
     failure::kind,
     gate::OpenGate,
@@ -144,14 +144,14 @@ impl Planner {
         _input: PlanInput,
     ) -> Result<Planned, ActivityError> {
         Ok(Planned {
-            spec: SpecRef {
+            outcome: PlanOutcome::Spec(SpecRef {
                 revision: "a".repeat(64),
                 text: self.object("# SPEC\n").await,
                 document: self.object("{}").await,
                 base_commit: "1".repeat(40),
                 files: 1,
                 confidence_percent: 80,
-            },
+            }),
             usage: Usage::default(),
             seen: None,
             context: None,

@@ -326,6 +326,8 @@ impl Model {
     fn check_comment(&mut self, comment: &TicketComment) -> Checked {
         self.check_key(&comment.key)?;
         let fits = match &comment.event {
+            // The model's planner never asks.
+            TicketEvent::Questions { .. } => false,
             TicketEvent::Started => self.state == State::Planning,
             TicketEvent::SpecReady { revision, .. } => self
                 .gate

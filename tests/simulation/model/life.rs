@@ -4,7 +4,7 @@ use sallyport_workflows::{
     State,
     activities::{
         AgentResult, AgentRun, AgentTask, BaseCheck, CloseResult, MergeResult, PinnedPolicy,
-        Planned, QaResult, RevisedSpec,
+        PlanOutcome, Planned, QaResult, RevisedSpec,
     },
     decision::Verdict,
     failure::kind,
@@ -271,7 +271,10 @@ impl Model {
                     },
                     true,
                 );
-                self.spec = Some(planned.spec);
+                let PlanOutcome::Spec(spec) = planned.outcome else {
+                    return Err("the model knows nothing of questions".to_owned());
+                };
+                self.spec = Some(spec);
                 self.seen = planned.seen;
                 self.revised.clear();
                 self.go(State::AwaitingSpecApproval, SYSTEM)

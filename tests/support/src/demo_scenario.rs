@@ -66,7 +66,7 @@ pub fn demo_ticket() -> NewTicket {
 /// Every step takes `thinking_ms` milliseconds, so that a person can watch; 0 in tests.
 #[must_use]
 pub fn demo_scenario(thinking_ms: u64) -> Scenario {
-    let mut plan = PlanAnswer::json(demo_plan());
+    let mut plan = PlanAnswer::spec(demo_plan());
     plan.before.delay_ms = thinking_ms;
     Scenario::new().plan([plan]).run(
         demo_steps()
@@ -124,6 +124,8 @@ fn demo_plan() -> serde_json::Value {
         "patterns": [],
         "risks": ["None known: no text that was read before is read differently now."],
         "confidence": 0.96,
+        "confidence_reasons": ["It is small, and a test shows it."],
+        "open_questions": [],
     })
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 pub use records::{Delivery, DeliveryAttempt, Fault, Operation, RecordedRequest};
-pub use ticket::{Comment, NewTicket, Priority, Status, Ticket, TicketSummary};
+pub use ticket::{Comment, NewTicket, Priority, ShownComment, Status, Ticket, TicketSummary};
 pub use webhook::signature;
 
 use crate::local_server::{BoundSocket, LocalServer};
@@ -197,6 +197,16 @@ impl FluxLens {
     pub fn edit_ticket(&self, id: &str, edit: impl FnOnce(&mut NewTicket)) -> anyhow::Result<()> {
         self.shared.change(|world| world.edit_ticket(id, edit))??;
         self.send_event("ticket.updated", Some(id)).map(drop)
+    }
+
+    /// A person comments on a ticket. The webhook `ticket.commented` goes out in the background.
+    ///
+    /// # Errors
+    /// If there is no such ticket.
+    pub fn comment_as(&self, id: &str, author: &str, text: &str) -> anyhow::Result<()> {
+        self.shared
+            .change(|world| world.comment_as(id, author, text))??;
+        self.send_event("ticket.commented", Some(id)).map(drop)
     }
 
     /// A person takes a ticket out of a final status. The webhook `ticket.reopened` goes out in the background.

@@ -101,7 +101,7 @@ const NEW_TEST: &str = r#"test("tells milliseconds from minutes", () => {
 #[must_use]
 pub fn full_story(thinking_ms: u64) -> Scenario {
     let plan = |with_test| {
-        let mut plan = PlanAnswer::json(spec(with_test));
+        let mut plan = PlanAnswer::spec(spec(with_test));
         plan.before.delay_ms = thinking_ms;
         [plan]
     };
@@ -159,6 +159,8 @@ fn spec(with_test: bool) -> serde_json::Value {
         "patterns": [],
         "risks": ["None known: no text that was read before is read differently now."],
         "confidence": if with_test { 0.94 } else { 0.81 },
+        "confidence_reasons": ["The function was read, and its callers."],
+        "open_questions": [],
     })
 }
 

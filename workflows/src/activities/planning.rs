@@ -115,13 +115,28 @@ pub struct PlanInput {
     pub revised: Vec<RevisedSpec>,
     /// Money left to spend, in millionths of a US dollar.
     pub cost_left_micro_usd: u64,
+    /// How many questions the planner may ask on the ticket.
+    #[serde(default)]
+    pub questions_left: u32,
 }
 
-/// A SPEC, and what it cost.
+/// What planning comes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanOutcome {
+    /// A SPEC.
+    Spec(SpecRef),
+    /// What people must say first: at most `questions_left`, each of at most
+    /// [`MAXIMUM_QUESTION_BYTES`](crate::questions::MAXIMUM_QUESTION_BYTES).
+    Questions(Vec<String>),
+}
+
+/// What planning came to, and what it cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planned {
-    /// The SPEC.
-    pub spec: SpecRef,
+    /// A SPEC or questions: a field named by its kind, as histories have had `spec` from the first.
+    #[serde(flatten)]
+    pub outcome: PlanOutcome,
     /// What the model calls cost.
     pub usage: Usage,
     /// What the planner has seen by now: `seen` and `revised` of its input in one list, stored.
@@ -154,7 +169,8 @@ impl PlanningActivities {
         unimplemented!()
     }
 
-    /// Asks the planner for a SPEC and stores it. A second run pays for no request that was answered already. Final errors: [`crate::failure::kind::PLAN_INVALID`], [`crate::failure::kind::MODEL_REFUSED`],
+    /// Asks the planner for a SPEC and stores it, unless it asks back. A second run pays for no request that was answered
+    /// already. Final errors: [`crate::failure::kind::PLAN_INVALID`], [`crate::failure::kind::MODEL_REFUSED`],
     /// [`crate::failure::kind::BUDGET`]. A failure's details are a [`Spent`](crate::usage::Spent).
     #[activity(name = "plan")]
     pub fn plan(input: PlanInput) -> Result<Planned, ActivityError> {

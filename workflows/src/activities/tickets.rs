@@ -30,6 +30,13 @@ pub const SET_TICKET_STATUS: Timing = Timing::seconds(30).attempts(10);
 pub enum TicketEvent {
     /// Work begins.
     Started,
+    /// The planner asks the people of the ticket.
+    Questions {
+        /// What it asks.
+        questions: Vec<String>,
+        /// Until when an answer is waited for, as RFC 3339.
+        deadline: String,
+    },
     /// A SPEC waits for a decision.
     SpecReady {
         /// Its revision.

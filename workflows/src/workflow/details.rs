@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     State,
     gate::{Gate, OpenGate},
+    questions::OpenQuestions,
     status::TicketStatus,
     text::{count, grouped, money, seconds, shorten, time},
 };
@@ -18,7 +19,9 @@ pub(super) fn markdown(status: &TicketStatus) -> String {
         let _ = write!(text, ": {}", plain(&summary.title));
     }
     text.push_str("\n\n");
-    if let Some(gate) = &status.open_gate {
+    if let Some(open) = &status.questions {
+        questions(&mut text, open, status.deadline);
+    } else if let Some(gate) = &status.open_gate {
         question(&mut text, status, gate);
     } else if let Some(deadline) = status.deadline {
         other_wait(&mut text, status, deadline);
@@ -124,6 +127,19 @@ fn question(text: &mut String, status: &TicketStatus, gate: &OpenGate) {
         gate.gate,
         gate.revision,
     );
+}
+
+/// What the planner asks.
+fn questions(text: &mut String, open: &OpenQuestions, deadline: Option<DateTime<Utc>>) {
+    let until = deadline.map_or_else(String::new, |deadline| format!(" until {}", time(deadline)));
+    let _ = writeln!(
+        text,
+        "The planner waits for answers on the ticket{until}; without any it is parked. It asks:\n"
+    );
+    for (number, question) in (1..).zip(&open.questions) {
+        let _ = writeln!(text, "{number}. {}", plain(question));
+    }
+    text.push('\n');
 }
 
 /// A closed pull request or a parked ticket.

@@ -28,6 +28,7 @@ pub(super) async fn read(ctx: &Ctx) -> Step<()> {
     ctx.state_mut(|ticket| {
         let status = &mut ticket.status;
         status.summary = Some(summary);
+        ticket.memory.reread = false;
         // An edit that was told of while it was read may not be in what was read.
         if status.edits == known {
             status.edits = None;

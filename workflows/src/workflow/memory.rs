@@ -45,6 +45,12 @@ pub(super) struct Memory {
     pub(super) seen: Option<ObjectRef>,
     /// Those that it has not seen yet, oldest first.
     pub(super) revised: Vec<RevisedSpec>,
+    /// How many questions the planner has asked on the ticket.
+    pub(super) questions_asked: u32,
+    /// Whether something was said on the ticket since the open questions were asked, or since that was last looked at.
+    pub(super) answered: bool,
+    /// Whether the ticket has to be read again before it is planned: its people may have answered.
+    pub(super) reread: bool,
     /// Why gate 1 asks again.
     pub(super) base_change: Option<BaseChange>,
     /// Who approved the SPEC that is being carried out.

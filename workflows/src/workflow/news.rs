@@ -1,5 +1,6 @@
 //! What the ticket system tells of a ticket whose workflow runs. It shows where people look before they decide; nothing is
-//! planned anew because of it, unless somebody sends the SPEC back: then the ticket is read again.
+//! planned anew because of it, unless somebody sends the SPEC back, or the planner waits for answers: then the ticket is read
+//! again.
 
 use temporalio_common::data_converters::RawValue;
 
@@ -20,6 +21,11 @@ impl TicketWorkflow {
                 ));
             }
         };
+        if self.status.questions.is_some()
+            && matches!(news.event, NewsEvent::Edited | NewsEvent::Commented)
+        {
+            self.memory.answered = true;
+        }
         match news.event {
             // What is not read yet will be read as it is then.
             NewsEvent::Edited => {
@@ -36,6 +42,8 @@ impl TicketWorkflow {
                     });
                 }
             }
+            // Whoever decides at a gate reads the ticket; only a planner that has asked waits for what is said there.
+            NewsEvent::Commented => {}
             NewsEvent::Reopened => self.note(&format!(
                 "the ticket was reopened in its system on {}",
                 time(news.at)

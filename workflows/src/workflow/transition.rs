@@ -1,6 +1,7 @@
 //! The only way from one state to another.
 
-use temporalio_common::search_attributes::Timestamp;
+use chrono::{DateTime, Utc};
+use temporalio_common::search_attributes::{SearchAttributeUpdate, Timestamp};
 
 use super::{Ctx, TicketWorkflow, details, now, step::call_surely};
 use crate::{
@@ -75,15 +76,26 @@ pub(super) fn show(ctx: &Ctx) {
     ctx.set_current_details(ctx.state(|ticket| details::markdown(&ticket.shown())));
 }
 
+/// Since when the ticket waits for people in a state that does not always; or that it waits no more.
+pub(super) fn waits_since(ctx: &Ctx, since: Option<DateTime<Utc>>) {
+    let none = || search_attributes::unset(search_attributes::WAITING_SINCE.name());
+    ctx.upsert_search_attributes([since.map_or_else(none, waiting_since)]);
+}
+
+fn waiting_since(at: DateTime<Utc>) -> SearchAttributeUpdate {
+    search_attributes::WAITING_SINCE.value_set(Timestamp::new(at.timestamp(), 0))
+}
+
 async fn record(ctx: &Ctx, from: Option<State>, next: Move) {
     let at = now(ctx);
     let to = next.to;
-    let record = ctx.state_mut(|ticket| {
+    let (record, asked) = ctx.state_mut(|ticket| {
+        let asked = ticket.status.questions.take().is_some();
         ticket.status.state = to;
         ticket.status.since = at;
         ticket.status.deadline = ticket.deadline_in(to, at);
         ticket.status.sequence += 1;
-        TransitionRecord {
+        let record = TransitionRecord {
             ticket: ticket.key(),
             sequence: ticket.status.sequence,
             from,
@@ -92,13 +104,13 @@ async fn record(ctx: &Ctx, from: Option<State>, next: Move) {
             triggered_by: next.by,
             reason: next.reason.map(|reason| shorten(&reason, MAXIMUM_MESSAGE)),
             facts: ticket.facts(),
-        }
+        };
+        (record, asked)
     });
     let mut attributes = vec![search_attributes::STATE.value_set(to.as_str().to_owned())];
     if to.waits_for_people() {
-        let since = Timestamp::new(at.timestamp(), 0);
-        attributes.push(search_attributes::WAITING_SINCE.value_set(since));
-    } else if from.is_some_and(State::waits_for_people) {
+        attributes.push(waiting_since(at));
+    } else if asked || from.is_some_and(State::waits_for_people) {
         attributes.push(search_attributes::unset(
             search_attributes::WAITING_SINCE.name(),
         ));

@@ -144,6 +144,15 @@ async fn timer(
     }
 }
 
+/// Waits for `length`, whatever people do meanwhile.
+pub(super) async fn pause(ctx: &Ctx, length: Duration, summary: &str) -> Step<()> {
+    let options = TimerOptions::builder(length).summary(summary.to_owned());
+    match ctx.timer(options.build()).await {
+        TimerResult::Fired => Ok(()),
+        TimerResult::Cancelled => Err(Halt::Cancelled),
+    }
+}
+
 /// Waits until `condition`, also after the ticket was cancelled.
 pub(super) async fn surely(ctx: &Ctx, condition: impl FnMut(&TicketWorkflow) -> bool) {
     let mut options = WaitConditionOptions::default();

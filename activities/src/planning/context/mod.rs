@@ -16,7 +16,7 @@ mod guides;
 mod history;
 mod map;
 pub mod report;
-mod search;
+pub(super) mod search;
 mod tree;
 mod words;
 
@@ -69,6 +69,8 @@ pub struct Search<'a> {
 pub struct RepositoryContext {
     /// All files of the base commit whose names are plain text.
     pub existing: BTreeSet<String>,
+    /// Those of them that may be shown, sorted by path.
+    pub files: Vec<TreeFile>,
     /// What is shown, in this order.
     pub parts: Vec<Part>,
     /// How many bytes the files have.
@@ -128,6 +130,7 @@ impl RepositoryContext {
             bytes: self.bytes,
             budget_tokens: self.budget_tokens,
             parts: self.parts.iter().map(|part| part.report.clone()).collect(),
+            looked: Vec::new(),
         }
     }
 }
@@ -170,9 +173,11 @@ pub async fn gather(
     progress.say(format!("reading the {} files that fit", fits.len()));
     let left = budget.saturating_sub(used);
     parts.push(contents::contents(source, &found, &words, left).await?);
+    drop(found);
     Ok(RepositoryContext {
         bytes,
         existing,
+        files,
         parts,
         budget_tokens: budget,
         commit: source.commit.to_owned(),
@@ -184,7 +189,7 @@ fn is_usual(path: &str) -> bool {
 }
 
 /// A file's content, if it is text.
-fn text(content: &[u8]) -> Option<&str> {
+pub(super) fn text(content: &[u8]) -> Option<&str> {
     str::from_utf8(content)
         .ok()
         .filter(|text| !text.contains('\0'))

@@ -21,6 +21,9 @@ pub struct ContextReport {
     pub budget_tokens: u64,
     /// The parts, in the order in which they were shown.
     pub parts: Vec<PartReport>,
+    /// What the planner looked at by itself after that, in order; not part of the budget.
+    #[serde(default)]
+    pub looked: Vec<Shown>,
 }
 
 /// What was shown of one kind.
@@ -101,6 +104,12 @@ impl ContextReport {
                 let _ = writeln!(text, "- and {} more", part.left_out.len() - MAXIMUM_LISTED);
             }
         }
+        if !self.looked.is_empty() {
+            text.push_str("\n## Looked at by the planner itself\n\n");
+        }
+        for Shown { what, tokens, .. } in &self.looked {
+            let _ = writeln!(text, "- {what} ({})", grouped(*tokens));
+        }
         text
     }
 }
@@ -133,6 +142,10 @@ mod tests {
                     ..PartReport::default()
                 },
             ],
+            looked: vec![Shown {
+                what: "search src for \"unit\"".to_owned(),
+                ..shown(40)
+            }],
         };
         golden("context-report.md", &report.markdown());
         assert_eq!(tokens("1234"), 2);

@@ -231,26 +231,9 @@ async fn search(
     let Ok(matcher) = built else {
         return Ok(Vec::new());
     };
-    let mut left = SEARCH_BUDGET;
-    let searched: Vec<usize> = (0..files.len())
-        .filter(|file| (1..=MAXIMUM_SEARCHED).contains(&files[*file].bytes))
-        .take_while(|file| {
-            let fits = files[*file].bytes <= left;
-            left = left.saturating_sub(files[*file].bytes);
-            fits
-        })
-        .collect();
-    let objects = searched.iter().map(|file| files[*file].object.clone());
-    let mut contents = mirror.git().contents(objects.collect(), MAXIMUM_SEARCHED)?;
     let mut hits = Vec::new();
     let mut counts = vec![0_u32; words.len()];
-    for file in searched {
-        let Some(content) = contents.next().await? else {
-            break;
-        };
-        if content[..content.len().min(BEGINNING)].contains(&0) {
-            continue;
-        }
+    read_texts(mirror, files, 0..files.len(), |file, content| {
         counts.fill(0);
         for found in matcher.find_overlapping_iter(content).take(MAXIMUM_COUNT) {
             counts[found.pattern().as_usize()] += 1;
@@ -260,8 +243,40 @@ async fn search(
         if !words.is_empty() {
             hits.push(Hit { file, words });
         }
-    }
+    })
+    .await?;
     Ok(hits)
+}
+
+/// Reads those of `files` that are `wanted`, by their numbers, one after the other, and shows `look` each that is text and
+/// not too large.
+pub(in crate::planning) async fn read_texts(
+    mirror: &Mirror,
+    files: &[TreeFile],
+    wanted: impl IntoIterator<Item = usize>,
+    mut look: impl FnMut(usize, &[u8]),
+) -> Result<(), MirrorError> {
+    let mut left = SEARCH_BUDGET;
+    let searched: Vec<usize> = wanted
+        .into_iter()
+        .filter(|file| (1..=MAXIMUM_SEARCHED).contains(&files[*file].bytes))
+        .take_while(|file| {
+            let fits = files[*file].bytes <= left;
+            left = left.saturating_sub(files[*file].bytes);
+            fits
+        })
+        .collect();
+    let objects = searched.iter().map(|file| files[*file].object.clone());
+    let mut contents = mirror.git().contents(objects.collect(), MAXIMUM_SEARCHED)?;
+    for file in searched {
+        let Some(content) = contents.next().await? else {
+            break;
+        };
+        if !content[..content.len().min(BEGINNING)].contains(&0) {
+            look(file, content);
+        }
+    }
+    Ok(())
 }
 
 /// How much each of `words` tells, by how few of `all` files have it; what looks like a name in code tells more.

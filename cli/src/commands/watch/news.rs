@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use sallyport_ledger::{agent_logs::LogRow, decisions::DecisionRow, transitions::TransitionRow};
-use sallyport_workflows::{State, failure::Failure};
+use sallyport_workflows::{State, failure::Failure, questions::OpenQuestions};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -34,6 +34,14 @@ pub enum Event {
     Note {
         /// What.
         text: String,
+    },
+    /// The planner asks the people of the ticket.
+    PlannerAsks {
+        /// What it asks.
+        #[serde(flatten)]
+        open: OpenQuestions,
+        /// When the ticket is parked.
+        deadline: Option<DateTime<Utc>>,
     },
     /// A gate asks.
     Question {
@@ -91,6 +99,8 @@ pub struct News {
     sequence: u64,
     records: BTreeSet<Uuid>,
     notes: Vec<String>,
+    /// When the planner's questions were asked that were told.
+    planner_asked: Option<DateTime<Utc>>,
     /// The gate's request that was told.
     asked: Option<Uuid>,
     /// The transition into the wait that was told.
@@ -121,6 +131,7 @@ impl News {
         // Stable: lines of the same instant stay in their order.
         events.sort_by_key(Event::at);
         events.extend(self.notes(view));
+        events.extend(self.planner_asks(view));
         events.extend(self.asked(view));
         events.extend(end(view));
         events
@@ -137,6 +148,16 @@ impl News {
         let events = new.map(|note| Event::Note { text: note.clone() }).collect();
         self.notes.clone_from(&status.notes);
         events
+    }
+
+    fn planner_asks(&mut self, view: &WorkflowView) -> Option<Event> {
+        let status = view.status.as_ref()?;
+        let open = status.questions.clone()?;
+        let is_new = self.planner_asked.replace(open.asked_at) != Some(open.asked_at);
+        is_new.then_some(Event::PlannerAsks {
+            open,
+            deadline: status.deadline,
+        })
     }
 
     fn asked(&mut self, view: &WorkflowView) -> Option<Event> {

@@ -193,6 +193,10 @@ pub fn text(event: &Event, now: DateTime<Utc>, painter: Painter) -> String {
         }
         Event::Command(given) => format!("{clock}  {}\n", records::command_text(given)),
         Event::Note { text } => format!("{clock}  note: {}\n", line(text)),
+        Event::PlannerAsks { open, deadline } => {
+            let lines = question::planner_lines(open, *deadline, now);
+            block(&lines, &[], painter)
+        }
         Event::Question { question, next } => {
             let mut lines = question::lines(question, now, painter);
             if let Some(first) = lines.first_mut() {

@@ -54,6 +54,15 @@ fn only_what_is_new_is_told() {
 }
 
 #[test]
+fn what_the_planner_asks_is_told_once() {
+    let mut news = News::default();
+    let view = fixtures::asking();
+    let events = news.of(&view, Vec::new());
+    insta::assert_snapshot!(shown(&events[events.len() - 1..]));
+    assert_eq!(news.of(&view, Vec::new()), [], "nothing is told twice");
+}
+
+#[test]
 fn a_wait_is_told_once_with_what_ends_it() {
     let mut news = News::default();
     let mut view = fixtures::closed();

@@ -283,7 +283,7 @@ impl Case {
             .clone()
             .unwrap_or_else(|| vec![AgentStep::say("I think that this is needed.")]);
         scenario
-            .plan_when(&[&mark], [PlanAnswer::json(plan)])
+            .plan_when(&[&mark], [PlanAnswer::spec(plan)])
             .run_when(&[&mark], self.steps())
             .run_when(
                 &[&mark, "were refused: some are out of scope"],
@@ -337,6 +337,8 @@ impl Case {
             "patterns": [],
             "risks": [],
             "confidence": 0.9,
+            "confidence_reasons": ["It is small, and a test shows it."],
+            "open_questions": [],
         })
     }
 }

@@ -85,6 +85,21 @@ pub struct Ticket {
     pub created_at: DateTime<Utc>,
     /// When it last changed, comments included.
     pub updated_at: DateTime<Utc>,
+    /// The newest comments, the oldest of them first.
+    pub comments: Vec<ShownComment>,
+}
+
+/// A comment as a ticket shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownComment {
+    /// Its id, such as `C-1`.
+    pub id: String,
+    /// Who wrote it.
+    pub author: String,
+    /// Markdown.
+    pub text: String,
+    /// When it was added.
+    pub created_at: DateTime<Utc>,
 }
 
 /// A comment on a ticket.
@@ -92,8 +107,11 @@ pub struct Ticket {
 pub struct Comment {
     /// Its id, such as `C-1`.
     pub id: String,
-    /// The key under which it was sent.
+    /// The key under which it was sent; empty if a person wrote it.
     pub idempotency_key: String,
+    /// Who wrote it.
+    #[serde(default)]
+    pub author: String,
     /// Markdown.
     pub text: String,
     /// When it was added.

@@ -10,7 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::records::{Delivery, DeliveryAttempt};
-use super::ticket::{Comment, NewTicket, Status, Ticket, TicketSummary};
+use super::ticket::{Comment, NewTicket, ShownComment, Status, Ticket, TicketSummary};
 
 /// All tickets, comments and deliveries. It can be written to a file and read back.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,11 @@ struct TicketRecord {
     updated_at: DateTime<Utc>,
     comments: Vec<Comment>,
 }
+
+/// The account that the token belongs to.
+const TOKENS_ACCOUNT: &str = "sallyport@example.com";
+/// How many comments a ticket shows.
+const SHOWN_COMMENTS: usize = 100;
 
 /// What became of a comment.
 #[derive(Debug, PartialEq, Eq)]
@@ -133,6 +138,15 @@ impl World {
             labels: fields.labels,
             created_at: record.created_at,
             updated_at: record.updated_at,
+            comments: record.comments[record.comments.len().saturating_sub(SHOWN_COMMENTS)..]
+                .iter()
+                .map(|comment| ShownComment {
+                    id: comment.id.clone(),
+                    author: comment.author.clone(),
+                    text: comment.text.clone(),
+                    created_at: comment.created_at,
+                })
+                .collect(),
         })
     }
 
@@ -173,20 +187,38 @@ impl World {
                 created: false,
             });
         }
+        let id = self.push_comment(id, TOKENS_ACCOUNT, idempotency_key, text)?;
+        Ok(CommentReceipt { id, created: true })
+    }
+
+    /// A person comments.
+    pub(super) fn comment_as(&mut self, id: &str, author: &str, text: &str) -> anyhow::Result<()> {
+        match self.push_comment(id, author, "", text) {
+            Ok(_) => Ok(()),
+            Err(_) => bail!("there is no ticket {id}"),
+        }
+    }
+
+    fn push_comment(
+        &mut self,
+        id: &str,
+        author: &str,
+        idempotency_key: &str,
+        text: &str,
+    ) -> Result<String, Refusal> {
+        let record = self.tickets.get_mut(id).ok_or(Refusal::UnknownTicket)?;
         self.comment_count += 1;
         let comment = Comment {
             id: format!("C-{}", self.comment_count),
             idempotency_key: idempotency_key.to_owned(),
+            author: author.to_owned(),
             text: text.to_owned(),
             created_at: now(),
         };
-        let receipt = CommentReceipt {
-            id: comment.id.clone(),
-            created: true,
-        };
+        let new = comment.id.clone();
         record.updated_at = comment.created_at;
         record.comments.push(comment);
-        Ok(receipt)
+        Ok(new)
     }
 
     /// Sets a status through the API.

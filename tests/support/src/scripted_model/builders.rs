@@ -52,6 +52,30 @@ impl Scenario {
 }
 
 impl PlanAnswer {
+    /// A SPEC, as the planner's answers wrap it.
+    #[must_use]
+    pub fn spec(spec: Value) -> Self {
+        Self::json(json!({ "looks": [], "questions": [], "spec": [spec] }))
+    }
+
+    /// Questions to the people of the ticket.
+    #[must_use]
+    pub fn questions(questions: &[&str]) -> Self {
+        Self::json(json!({ "looks": [], "questions": questions, "spec": [] }))
+    }
+
+    /// A wish to see more of the repository: each an action, a path and a text.
+    #[must_use]
+    pub fn looks(looks: &[(&str, &str, &str)]) -> Self {
+        let looks: Vec<Value> = looks
+            .iter()
+            .map(|(action, path, text)| {
+                json!({ "action": action, "path": path, "text": text, "line": 0 })
+            })
+            .collect();
+        Self::json(json!({ "looks": looks, "questions": [], "spec": [] }))
+    }
+
     /// A document that satisfies the request's schema.
     #[must_use]
     pub fn json(document: Value) -> Self {

@@ -29,7 +29,7 @@ fn main() -> anyhow::Result<()> {
         bail!("usage: sallyport-bench-plan REPOSITORY RUNS");
     };
     let runs: u32 = runs.parse().context("RUNS is a number")?;
-    let answer = PlanAnswer::json(serde_json::from_str(SPEC).context("spec.json")?);
+    let answer = PlanAnswer::spec(serde_json::from_str(SPEC).context("spec.json")?);
     let model = ScriptedModel::start(Scenario::new().plan([answer]), "bench-key")?;
     let folder = tempfile::tempdir()?;
     let files = Files::write(folder.path(), model.base_url())?;
