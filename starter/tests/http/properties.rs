@@ -61,6 +61,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         "ticket.created",
         "ticket.created",
         "ticket.updated",
+        "ticket.commented",
         "ticket.reopened",
         "no.such",
     ];
