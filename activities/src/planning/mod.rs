@@ -29,3 +29,6 @@ pub mod progress;
 pub mod render;
 pub mod responses;
 pub mod symbols;
+
+#[cfg(test)]
+mod hostile_tests;
