@@ -162,9 +162,15 @@ fn strip_fence(answer: &str) -> &str {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+    use sallyport_workflows::spec::FileChange;
+
     use super::*;
     pub(crate) use crate::planning::draft::tests::policy;
-    use crate::planning::draft::tests::{existing, good_spec};
+    use crate::planning::{
+        draft::tests::{existing, good_spec},
+        render::spec_markdown,
+    };
 
     /// What may be answered at first.
     pub(crate) const ALL: Allowed = Allowed {
@@ -259,5 +265,130 @@ pub(crate) mod tests {
         assert!(parse("I would rather not.", &existing(), &policy(), ALL).is_err());
         let behind = format!("{} and more", good());
         assert!(parse(&behind, &existing(), &policy(), ALL).is_err());
+    }
+
+    /// A text that a model may write; now and then one that it may not.
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            60 => "[a-z]{1,12}",
+            20 => "[!-~][ -~\n#`*<>|\u{0}\u{202e}\u{e9}]{0,40}",
+            1 => Just(" ".to_owned()),
+            1 => Just("x".repeat(1100)),
+        ]
+    }
+
+    /// A file and what happens to it; now and then one that may not be.
+    fn file() -> impl Strategy<Value = (String, &'static str)> {
+        let good = [
+            ("src/parse.js", "modify"),
+            ("README.md", "delete"),
+            ("test/new.js", "create"),
+            ("docs/a b.md", "create"),
+        ];
+        let odd = [
+            ".git/config",
+            "../x",
+            "/etc/passwd",
+            "",
+            "a//b",
+            "Src/x",
+            "readme.MD",
+            "deploy/x",
+            "src/none.js",
+        ];
+        let change = select(vec!["create", "modify", "delete"]);
+        prop_oneof![
+            30 => select(good.to_vec()).prop_map(|(path, change)| (path.to_owned(), change)),
+            1 => (select(odd.to_vec()).prop_map(str::to_owned), change.clone()),
+            1 => ("[a-zA-Z./*-]{1,20}", change),
+        ]
+    }
+
+    fn texts() -> impl Strategy<Value = Vec<String>> {
+        prop_oneof![20 => vec(text(), 1..3), 1 => Just(Vec::new())]
+    }
+
+    /// A SPEC that satisfies the schema, whatever it says.
+    fn any_spec() -> impl Strategy<Value = Value> {
+        let files = vec((file(), text()), 0..3);
+        let patterns = prop_oneof![4 => Just(Vec::new()), 1 => vec((file(), text()), 1..2)];
+        let criteria = vec((text(), select(vec!["Unit tests", "review"])), 1..3);
+        let words = (text(), text(), text());
+        let lists = (texts(), texts(), texts(), texts(), texts());
+        let confidence = prop_oneof![20 => 0.0..=1.0_f64, 1 => -1.0..=2.0_f64];
+        (words, files, patterns, criteria, lists, confidence).prop_map(
+            |((title, problem, solution), files, patterns, criteria, lists, confidence)| {
+                let (plan, testing, risks, reasons, open) = lists;
+                let named = |key: &str, all: Vec<((String, &str), String)>| -> Vec<Value> {
+                    let one = |((name, change), reason)| json!({key: name, "change": change, "reason": reason});
+                    all.into_iter().map(one).collect()
+                };
+                let criteria: Vec<Value> = criteria
+                    .into_iter()
+                    .map(|(text, check)| json!({"text": text, "check": check}))
+                    .collect();
+                json!({
+                    "title": title, "problem": problem, "solution": solution, "files": named("path", files),
+                    "patterns": named("pattern", patterns), "plan": plan, "testing": testing, "criteria": criteria,
+                    "risks": risks, "confidence": confidence, "confidence_reasons": reasons, "open_questions": open,
+                })
+            },
+        )
+    }
+
+    /// Takes away, adds or changes something that the schema is about.
+    fn damage(mut answer: Value, key: usize, how: usize) -> Value {
+        let spec = &mut answer["spec"][0];
+        let keys: Vec<String> = spec
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| key.clone())
+            .collect();
+        let key = &keys[key % keys.len()];
+        match how {
+            0 => drop(spec.as_object_mut().and_then(|spec| spec.remove(key))),
+            1 => spec[format!("{key}_")] = json!("more"),
+            2 => spec[key] = json!({"no": "such type"}),
+            _ => drop(
+                answer
+                    .as_object_mut()
+                    .and_then(|answer| answer.remove("looks")),
+            ),
+        }
+        answer
+    }
+
+    proptest! {
+        #[test]
+        fn a_spec_that_is_taken_satisfies_the_schema_and_the_scope(spec in any_spec()) {
+            let validator = jsonschema::validator_for(&schema(&policy().gates)).unwrap();
+            let answer = answer(spec);
+            prop_assert!(validator.is_valid(&answer), "{answer}");
+            let Ok(Reply::Spec(spec)) = judged(&answer, ALL) else {
+                return Ok(());
+            };
+            prop_assert!(!spec.files.is_empty() || !spec.patterns.is_empty());
+            for file in &spec.files {
+                let path = file.path.as_str();
+                prop_assert!(!path.starts_with(".git/") && !path.contains("..") && !path.starts_with('/'), "{path}");
+                prop_assert!(!path.starts_with("deploy/"), "{path}");
+                prop_assert_eq!(existing().contains(path), file.change != FileChange::Create, "{}", path);
+            }
+            prop_assert_eq!(&spec.gates, &policy().as_in_spec());
+            prop_assert!((0.0..=1.0).contains(&spec.confidence) && !spec.confidence_reasons.is_empty());
+            // As it is stored and read again it renders to the text that was approved.
+            let stored: Spec = serde_json::from_slice(&serde_json::to_vec(&spec).unwrap()).unwrap();
+            prop_assert_eq!(spec_markdown("FL-1", &stored), spec_markdown("FL-1", &spec));
+            prop_assert_eq!(stored, *spec);
+        }
+
+        #[test]
+        fn what_does_not_satisfy_the_schema_is_not_taken(key in 0..12_usize, how in 0..4_usize) {
+            let validator = jsonschema::validator_for(&schema(&policy().gates)).unwrap();
+            let damaged = damage(good(), key, how);
+            prop_assert!(!validator.is_valid(&damaged), "{damaged}");
+            prop_assert!(judged(&damaged, ALL).is_err(), "{damaged}");
+        }
     }
 }

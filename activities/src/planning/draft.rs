@@ -24,7 +24,6 @@ pub(super) struct Draft {
     problem: String,
     solution: String,
     files: Vec<DraftFile>,
-    #[serde(default)]
     patterns: Vec<DraftPattern>,
     plan: Vec<String>,
     testing: Vec<String>,
