@@ -65,7 +65,12 @@ pub fn next_steps(view: &WorkflowView) -> Vec<Step> {
         }
         end if end.is_end() => {}
         _ => {
-            steps.push(step("watch", "follow it; nothing is asked of you now"));
+            let status = view.status.as_ref();
+            let why = match status.and_then(|status| status.questions.as_ref()) {
+                Some(_) => "follow it; the planner is answered on the ticket",
+                None => "follow it; nothing is asked of you now",
+            };
+            steps.push(step("watch", why));
             steps.push(step("cancel", "stop it and give it up"));
         }
     }
