@@ -35,7 +35,7 @@ fn the_tests_fail_on_main_and_pass_after_the_scripted_edits() {
     let PlanContent::Json(plan) = &scenario.plans[0].answers[0].content else {
         panic!("the demo's plan is a document");
     };
-    let planned: Vec<_> = plan["files"]
+    let planned: Vec<_> = plan["spec"][0]["files"]
         .as_array()
         .unwrap()
         .iter()
