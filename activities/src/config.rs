@@ -1,6 +1,9 @@
 //! The section `[model]` of `sallyport.toml`.
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::{
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+};
 
 use sallyport_ledger::secret::{self, SecretError, SecretString};
 use serde::Deserialize;
@@ -41,9 +44,18 @@ pub struct ModelConfig {
     /// The models that plan where the first has no answer, in this order.
     #[serde(default)]
     pub planner_fallbacks: Vec<FallbackConfig>,
+    /// Planners beside this one, for a share of the tickets or for repositories that name them.
+    #[serde(default)]
+    pub planners: Vec<PlannerConfig>,
     /// How many tokens of a repository the planner is shown, by estimate. 40,000 by default.
     #[serde(default = "context_tokens")]
     pub planner_context_tokens: u32,
+    /// The most tokens that one answer of the planner may have. 16,384 by default.
+    #[serde(default)]
+    pub planner_answer_tokens: Option<NonZeroU32>,
+    /// Whether the planner's answers come as a stream, which shows how far they are. True by default.
+    #[serde(default = "streamed")]
+    pub planner_stream: bool,
     /// What all workers together may spend in a day, from midnight UTC on, in millionths of a US dollar.
     #[serde(default = "day_budget")]
     pub day_budget_micro_usd: u64,
@@ -77,9 +89,105 @@ pub struct FallbackConfig {
     pub price: Option<Price>,
 }
 
+/// `[[model.planners]]`: another planner. What it does not say is as `[model]` has it for its own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannerConfig {
+    /// What it is called in reports and in `[[repositories]]`: small letters, digits and hyphens.
+    pub name: String,
+    /// Of a hundred tickets, how many it plans where the repository names no planner. None by default.
+    #[serde(default)]
+    pub share: u32,
+    /// Whose protocol its model speaks.
+    #[serde(default)]
+    pub vendor: Option<Vendor>,
+    /// The model.
+    pub model: String,
+    /// The key; that of `[model]`, if the vendor is the same and neither a key nor an address is given.
+    #[serde(default)]
+    pub api_key: Option<SecretString>,
+    /// A file that holds the key.
+    #[serde(default)]
+    pub api_key_file: Option<PathBuf>,
+    /// Its address, if it is not the vendor's own; that of `[model]`, if the key is.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// Its price, if the built-in list does not know it or is wrong.
+    #[serde(default)]
+    pub price: Option<Price>,
+    /// How freely it chooses its words, from 0 to 2.
+    #[serde(default)]
+    pub temperature: Option<f64>,
+    /// How many tokens of a repository it is shown, by estimate.
+    #[serde(default)]
+    pub context_tokens: Option<u32>,
+    /// The most tokens that one answer may have.
+    #[serde(default)]
+    pub answer_tokens: Option<NonZeroU32>,
+    /// Whether its answers come as a stream.
+    #[serde(default)]
+    pub stream: Option<bool>,
+}
+
+/// Another model than the first: where it answers, and with which key.
+#[derive(Clone, Copy, Debug)]
+struct Other<'a> {
+    vendor: Vendor,
+    model: &'a str,
+    api_key: Option<&'a SecretString>,
+    api_key_file: Option<&'a Path>,
+    base_url: Option<&'a str>,
+    price: Option<Price>,
+}
+
+impl Other<'_> {
+    /// Whether it has a key of its own. A key goes to the address that it was given for, and to no other.
+    fn has_own_key(&self, first: &ModelConfig) -> bool {
+        self.api_key.is_some()
+            || self.api_key_file.is_some()
+            || self.base_url.is_some()
+            || self.vendor != first.vendor
+    }
+}
+
+impl FallbackConfig {
+    fn other(&self) -> Other<'_> {
+        Other {
+            vendor: self.vendor,
+            model: &self.model,
+            api_key: self.api_key.as_ref(),
+            api_key_file: self.api_key_file.as_deref(),
+            base_url: self.base_url.as_deref(),
+            price: self.price,
+        }
+    }
+}
+
+impl PlannerConfig {
+    fn other(&self, first: &ModelConfig) -> Other<'_> {
+        Other {
+            vendor: self.vendor.unwrap_or(first.vendor),
+            model: &self.model,
+            api_key: self.api_key.as_ref(),
+            api_key_file: self.api_key_file.as_deref(),
+            base_url: self.base_url.as_deref(),
+            price: self.price,
+        }
+    }
+
+    /// Whether it has a key of its own, and so a pace of its own.
+    pub fn has_own_key(&self, first: &ModelConfig) -> bool {
+        self.other(first).has_own_key(first)
+    }
+}
+
 /// 50 US dollars: ten tickets that use up all that they may by default.
 fn day_budget() -> u64 {
     50_000_000
+}
+
+fn streamed() -> bool {
+    true
 }
 
 fn context_tokens() -> u32 {
@@ -111,42 +219,61 @@ impl ModelConfig {
 
     /// The model that plans, as the planner needs it.
     pub fn planner(&self) -> Result<gateway::ModelConfig, SecretError> {
-        let mut planner = self.model(&self.planner_model, self.planner_price)?;
-        planner.temperature = self.planner_temperature;
-        Ok(planner)
+        let planner = self.model(&self.planner_model, self.planner_price)?;
+        Ok(self.planning(planner))
     }
 
     /// The models that plan where the first has no answer.
     pub fn fallbacks(&self) -> Result<Vec<gateway::ModelConfig>, SecretError> {
         let fallbacks = self.planner_fallbacks.iter().enumerate();
         fallbacks
-            .map(|(place, fallback)| self.fallback(place, fallback))
+            .map(|(place, fallback)| {
+                let key = format!("model.planner_fallbacks[{place}].api_key");
+                Ok(self.planning(self.other(&key, fallback.other())?))
+            })
             .collect()
     }
 
-    fn fallback(
-        &self,
-        place: usize,
-        fallback: &FallbackConfig,
-    ) -> Result<gateway::ModelConfig, SecretError> {
-        // A key goes to the address that it was given for, and to no other.
-        let is_own = fallback.api_key.is_some()
-            || fallback.api_key_file.is_some()
-            || fallback.base_url.is_some();
-        let mut config = if !is_own && fallback.vendor == self.vendor {
-            self.model(&fallback.model, fallback.price)?
-        } else {
-            let name = format!("model.planner_fallbacks[{place}].api_key");
-            let (key, file) = (fallback.api_key.as_ref(), fallback.api_key_file.as_deref());
-            let key = secret::required(&name, key, file)?;
-            let mut config = gateway::ModelConfig::new(fallback.vendor, &fallback.model, key);
-            config.price = fallback.price;
-            config
-        };
-        if let Some(url) = &fallback.base_url {
-            config.base_url.clone_from(url);
-        }
+    /// The models of [`planners`](Self::planners), in their order.
+    pub fn other_planners(&self) -> Result<Vec<gateway::ModelConfig>, SecretError> {
+        let planners = self.planners.iter().enumerate();
+        planners
+            .map(|(place, planner)| {
+                let key = format!("model.planners[{place}].api_key");
+                let mut config = self.planning(self.other(&key, planner.other(self))?);
+                config.temperature = planner.temperature.or(config.temperature);
+                config.stream = planner.stream.unwrap_or(config.stream);
+                if let Some(tokens) = planner.answer_tokens {
+                    config.max_output_tokens = u64::from(tokens.get());
+                }
+                Ok(config)
+            })
+            .collect()
+    }
+
+    /// `config` as a planner's model is asked, where nothing else is said.
+    fn planning(&self, mut config: gateway::ModelConfig) -> gateway::ModelConfig {
         config.temperature = self.planner_temperature;
+        config.stream = self.planner_stream;
+        if let Some(tokens) = self.planner_answer_tokens {
+            config.max_output_tokens = u64::from(tokens.get());
+        }
+        config
+    }
+
+    /// A model beside the first. `key` is the name of its key in the configuration.
+    fn other(&self, key: &str, other: Other<'_>) -> Result<gateway::ModelConfig, SecretError> {
+        let mut config = if other.has_own_key(self) {
+            let key = secret::required(key, other.api_key, other.api_key_file)?;
+            let mut config = gateway::ModelConfig::new(other.vendor, other.model, key);
+            config.price = other.price;
+            config
+        } else {
+            self.model(other.model, other.price)?
+        };
+        if let Some(url) = other.base_url {
+            url.clone_into(&mut config.base_url);
+        }
         Ok(config)
     }
 
@@ -175,105 +302,5 @@ impl ModelConfig {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_section_is_read_and_a_key_may_come_from_the_environment() {
-        let text = "vendor = 'openai'\nplanner_model = 'gpt-5'\nagent_model = 'gpt-5-mini'\nbase_url = 'http://127.0.0.1:9'\n";
-        let config: ModelConfig = toml::from_str(text).unwrap();
-        assert!(
-            config
-                .agent()
-                .unwrap_err()
-                .to_string()
-                .contains("model.api_key")
-        );
-        let config =
-            config.with_key_from(|name| (name == "OPENAI_API_KEY").then(|| "hush".to_owned()));
-        let (planner, agent) = (config.planner().unwrap(), config.agent().unwrap());
-        assert_eq!(
-            (planner.model.as_str(), agent.model.as_str()),
-            ("gpt-5", "gpt-5-mini")
-        );
-        assert_eq!(agent.base_url, "http://127.0.0.1:9");
-        assert!(!format!("{config:?}").contains("hush"));
-        let kept = config.with_key_from(|_| Some("other".to_owned()));
-        assert_eq!(
-            secret::ExposeSecret::expose_secret(&kept.agent().unwrap().api_key),
-            "hush"
-        );
-    }
-
-    #[test]
-    fn fallbacks_have_keys_of_their_own_or_the_same_vendors() {
-        let text = "vendor = 'openai'\nplanner_model = 'a'\nagent_model = 'b'\napi_key = 'k'\nbase_url = \
-                    'http://127.0.0.1:9'\nplanner_temperature = 0.2\n[[planner_fallbacks]]\nvendor = 'openai'\nmodel \
-                    = 'c'\n[[planner_fallbacks]]\nvendor = 'anthropic'\nmodel = 'd'\napi_key = 'own'\n";
-        let config: ModelConfig = toml::from_str(text).unwrap();
-        let fallbacks = config.fallbacks().unwrap();
-        assert_eq!(fallbacks[0].base_url, "http://127.0.0.1:9");
-        assert_eq!(fallbacks[1].base_url, "https://api.anthropic.com");
-        let key = |place: usize| secret::ExposeSecret::expose_secret(&fallbacks[place].api_key);
-        assert_eq!((key(0), key(1)), ("k", "own"));
-        assert_eq!(fallbacks[1].temperature, Some(0.2));
-        assert_eq!(config.planner().unwrap().temperature, Some(0.2));
-        assert_eq!(config.agent().unwrap().temperature, None);
-        let elsewhere = text.replace("= 'c'\n", "= 'c'\nbase_url = 'http://127.0.0.1:8'\n");
-        let elsewhere: ModelConfig = toml::from_str(&elsewhere).unwrap();
-        let error = elsewhere.fallbacks().unwrap_err().to_string();
-        assert!(
-            error.contains("model.planner_fallbacks[0].api_key"),
-            "{error}"
-        );
-        let keyless: ModelConfig = toml::from_str(&text.replace("api_key = 'own'\n", "")).unwrap();
-        let error = keyless.fallbacks().unwrap_err().to_string();
-        assert!(
-            error.contains("model.planner_fallbacks[1].api_key"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn limits_a_minute_are_read_and_none_is_no_limit() {
-        let read = |more: &str| {
-            let text = format!(
-                "vendor = 'openai'\nplanner_model = 'a'\nagent_model = 'b'\napi_key = 'k'\n{more}"
-            );
-            toml::from_str::<ModelConfig>(&text).map(|config| config.agent().unwrap().rate)
-        };
-        assert_eq!(read("").unwrap(), RateLimits::default());
-        let limits = read("requests_per_minute = 50\ninput_tokens_per_minute = 30000").unwrap();
-        assert_eq!(limits.requests_per_minute, NonZeroU32::new(50));
-        assert_eq!(limits.input_tokens_per_minute, NonZeroU32::new(30_000));
-        let error = read("requests_per_minute = 0").unwrap_err().to_string();
-        assert!(error.contains("nonzero"), "{error}");
-    }
-
-    #[test]
-    fn googles_key_has_two_names() {
-        let text = "vendor = 'google'\nplanner_model = 'gemini-2.5-flash'\nagent_model = 'gemini-2.5-flash'\n";
-        let key = |environment: &[(&str, &str)]| {
-            let config: ModelConfig = toml::from_str(text).unwrap();
-            let find = |name: &str| environment.iter().find(|(known, _)| *known == name);
-            let config = config.with_key_from(|name| find(name).map(|(_, key)| (*key).to_owned()));
-            let key = config.agent().ok()?.api_key;
-            Some(secret::ExposeSecret::expose_secret(&key).to_owned())
-        };
-        let both = [("GOOGLE_API_KEY", "second"), ("GEMINI_API_KEY", "first")];
-        assert_eq!(key(&both).unwrap(), "first");
-        assert_eq!(key(&both[..1]).unwrap(), "second");
-        assert_eq!(key(&[("OPENAI_API_KEY", "other")]), None);
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_by_name() {
-        let text = "vendor = 'anthropic'\nplanner_model = 'a'\nagent_model = 'b'\nmodel = 'c'\n";
-        assert!(
-            toml::from_str::<ModelConfig>(text)
-                .unwrap_err()
-                .to_string()
-                .contains("`model`")
-        );
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

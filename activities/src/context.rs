@@ -25,8 +25,7 @@ use crate::{
     lease::Lease,
     mirror::Mirrors,
     planning::{
-        fallback::InOrder,
-        model::{ModelError, Planner},
+        planners::{Planners, PlannersError},
         symbols::reader::SymbolReader,
     },
     sandbox::{EngineConfig, Sandbox, SandboxError},
@@ -86,7 +85,7 @@ pub enum ContextError {
     Gateway(#[from] GatewayError),
     /// The planner cannot be used.
     #[error(transparent)]
-    Planner(#[from] ModelError),
+    Planner(#[from] PlannersError),
     /// The sandbox cannot be used.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -119,10 +118,8 @@ pub struct Context {
     pub gateway: Gateway,
     /// What the installation may spend on models in a day.
     pub day_budget: DayBudget,
-    /// The model that plans.
-    pub planner: Arc<dyn Planner>,
-    /// How many tokens of a repository the planner is shown.
-    pub planner_context_tokens: u64,
+    /// The planners.
+    pub planners: Planners,
     /// Who parses files for the planner.
     pub symbols: SymbolReader,
     /// The repositories' mirrors.
@@ -166,26 +163,23 @@ impl Context {
             },
         )?;
         let flux_lens = Arc::new(FluxLens::new(&parts.flux_lens)?);
+        let day_limit = parts.model.day_budget_micro_usd;
+        let day_budget = DayBudget::new(parts.database.clone(), day_limit);
+        let gateway = Gateway::new(parts.model.agent()?)?.within(day_budget.clone());
+        let pace = Some(gateway.pace());
+        let planners = Planners::configured(&parts.model, &parts.repositories, pace)?;
         let base_branches = parts
             .repositories
             .into_iter()
             .filter_map(|repository| Some((repository.url, repository.base_branch?)))
             .collect();
-        let day_limit = parts.model.day_budget_micro_usd;
-        let day_budget = DayBudget::new(parts.database.clone(), day_limit);
-        let gateway = Gateway::new(parts.model.agent()?)?.within(day_budget.clone());
         let kit = data_dir.join("room-kit");
         let sandbox = Sandbox::open_with(&parts.tools, &kit, &parts.engine)?;
         let (rooms, leaks) = (sandbox.clone(), parts.leaks.clone());
         Ok(Self {
             setups: Setups::new(data_dir.join("setups"), parts.setup, rooms, leaks),
             sandbox,
-            planner: Arc::new(InOrder::configured(
-                parts.model.planner()?,
-                parts.model.fallbacks()?,
-                Some(gateway.pace()),
-            )?),
-            planner_context_tokens: u64::from(parts.model.planner_context_tokens),
+            planners,
             symbols: parts.symbols,
             gateway,
             day_budget,

@@ -30,8 +30,10 @@ use crate::{
     mirror::Mirror,
     planning::{
         context::{Search, Source, gather},
+        earlier::alike,
         look::Looking,
         plan::{Outcome, PlanTask, plan},
+        planners::DEFAULT,
         policy::policy_at,
         progress::Progress,
         render::{percent, spec_markdown},
@@ -63,14 +65,14 @@ impl PlanningSteps {
             None => mirror.default_branch().await?,
         };
         let head = mirror.head(&base_branch).await?;
-        self.pin_at(
-            &input.ticket,
-            &mirror,
-            base_branch,
-            head,
-            &input.installation,
-        )
-        .await
+        let (ticket, installation) = (&input.ticket, &input.installation);
+        let pinned = self.pin_at(ticket, &mirror, base_branch, head, installation);
+        let before = input.planner.as_deref();
+        let planner = self.context.planners.choose(ticket, url, before).to_owned();
+        Ok(PinnedPolicy {
+            planner: Some(planner),
+            ..pinned.await?
+        })
     }
 
     /// Reads the policy at a commit of the base branch and stores it.
@@ -89,6 +91,7 @@ impl PlanningSteps {
             base_commit,
             policy: self.context.store(ticket, json).await?,
             effective: policy.effective,
+            planner: None,
         })
     }
 
@@ -139,6 +142,14 @@ impl PlanningSteps {
     ) -> Result<Planned, StepError> {
         let objects = &self.context.objects;
         let base_commit = &input.pinned.base_commit;
+        let planner_name = input.pinned.planner.as_deref().unwrap_or(DEFAULT);
+        let planner = self.context.planners.get(planner_name).ok_or_else(|| {
+            let problem = format!(
+                "this worker's configuration has no planner `{planner_name}`, which another worker chose: give all \
+                 workers the same `[[model.planners]]`, and retry"
+            );
+            StepError::transient(kind::STEP_FAILED, problem)
+        })?;
         let policy = objects.get(&input.pinned.policy).await?;
         let policy: Policy = serde_json::from_slice(&policy)
             .map_err(|problem| StepError::fatal(kind::POLICY_INVALID, problem))?;
@@ -163,9 +174,13 @@ impl PlanningSteps {
             mirror: &mirror,
             commit: base_commit,
         };
+        progress.say("looking for earlier tickets that are alike");
+        let key = &input.key.ticket;
+        let others = alike(&self.context, key, &input.repository_url, &ticket).await?;
         let search = Search {
             ticket: &ticket,
-            budget_tokens: self.context.planner_context_tokens,
+            earlier: &others,
+            budget_tokens: planner.context_tokens,
             symbols: &self.context.symbols,
             progress,
         };
@@ -184,21 +199,25 @@ impl PlanningSteps {
             responses: Some(Responses {
                 context: &self.context,
                 step: &input.key,
+                planner: planner_name,
             }),
         };
         let mut looking = Looking::new(source, &repository.files, progress);
-        let (outcome, usage) = plan(&*self.context.planner, &task, &mut looking).await?;
-        let outcome = match outcome {
-            Outcome::Spec(spec) => {
-                let stored = self.store(&input.key.ticket, &spec, &input.pinned).await?;
-                PlanOutcome::Spec(stored)
-            }
-            Outcome::Questions(questions) => PlanOutcome::Questions(questions),
-        };
+        let (outcome, usage) = plan(&*planner.model, &task, &mut looking).await?;
         let mut report = repository.report();
         report.looked = looking.seen().to_vec();
         let report = report.markdown();
         let report = self.context.store(&input.key.ticket, report).await?;
+        let outcome = match outcome {
+            Outcome::Spec(spec) => {
+                let stored = self.store(&input.key.ticket, &spec, &input.pinned).await?;
+                PlanOutcome::Spec(SpecRef {
+                    context: Some(report.clone()),
+                    ..stored
+                })
+            }
+            Outcome::Questions(questions) => PlanOutcome::Questions(questions),
+        };
         let seen = match earlier.is_empty() {
             true => None,
             false => {
@@ -229,6 +248,7 @@ impl PlanningSteps {
             base_commit: pinned.base_commit.clone(),
             files: spec.file_count(),
             confidence_percent: percent(spec.confidence),
+            context: None,
         })
     }
 }

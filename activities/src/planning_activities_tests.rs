@@ -36,6 +36,7 @@ async fn pin(house: &House) -> Result<PinnedPolicy, StepError> {
         ticket: house.ticket.clone(),
         repository_url: house.origin.url().to_owned(),
         installation: InstallationPolicy::default(),
+        planner: None,
     };
     steps.pin(input).await
 }
@@ -205,6 +206,7 @@ async fn a_bad_policy_and_a_missing_repository_are_final() {
         ticket: house.ticket.clone(),
         repository_url: format!("file:///nowhere/{}", Utc::now().timestamp()),
         installation: InstallationPolicy::default(),
+        planner: None,
     };
     let error = steps.pin(gone).await.unwrap_err();
     assert!(

@@ -83,6 +83,9 @@ impl House {
                 agent_price: None,
                 planner_temperature: None,
                 planner_fallbacks: Vec::new(),
+                planners: Vec::new(),
+                planner_answer_tokens: None,
+                planner_stream: true,
                 planner_context_tokens: crate::planning::context::DEFAULT_TOKENS,
                 day_budget_micro_usd: DAY_BUDGET,
                 requests_per_minute: None,
@@ -146,6 +149,7 @@ impl House {
             base_commit: base_commit.to_owned(),
             files: 1,
             confidence_percent: 90,
+            context: None,
         };
         (spec, policy)
     }

@@ -43,6 +43,7 @@ fn reference() -> SpecRef {
         base_commit: "0123456789abcdef0123456789abcdef01234567".into(),
         files: 1,
         confidence_percent: 90,
+        context: None,
     }
 }
 

@@ -297,6 +297,10 @@ pub struct RepositoryConfig {
     /// The branch that pull requests ask to be merged into; by default the repository's own HEAD.
     #[serde(default)]
     pub base_branch: Option<String>,
+    /// The planner that writes SPECs for it: `default`, or a name of `[[model.planners]]`. By default the tickets' shares
+    /// decide.
+    #[serde(default)]
+    pub planner: Option<String>,
 }
 
 /// The repository of `project`; projects are told apart by case.
@@ -370,6 +374,7 @@ mod tests {
             project: project.into(),
             url: format!("file:///{project}.git"),
             base_branch: None,
+            planner: None,
         };
         let all = [repository("A"), repository("B")];
         assert_eq!(repository_of(&all, "B"), Some(&all[1]));

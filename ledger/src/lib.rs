@@ -18,7 +18,8 @@
 //! | what people are to be told | [`notifications`] |
 //! | which host holds a ticket's workspace, and what another needs to go on | [`hosts`], [`checkpoints`] |
 //! | what models cost today, all workers together | [`model_spending`] |
-//! | what planner, agent and QA did | [`planner_responses`], [`agent_logs`], [`transcripts`], [`qa_results`] |
+//! | what planner, agent and QA did | [`planner_responses`], [`planner_calls`], [`agent_logs`], [`transcripts`], [`qa_results`] |
+//! | how planners do, and what they can learn from | [`model_report`], [`earlier_tickets`] |
 //! | what leaves the ledger after a while | [`retention`] |
 //! | who vouches for a decision | [`proof`] |
 //! | who may use the API | [`tokens`] |
@@ -36,6 +37,7 @@ pub mod config;
 pub mod costs;
 pub mod database;
 pub mod decisions;
+pub mod earlier_tickets;
 pub mod feed;
 pub mod flux_lens;
 pub mod garbage;
@@ -45,9 +47,11 @@ pub mod inbox;
 pub mod inbox_admin;
 pub mod json;
 pub mod lists;
+pub mod model_report;
 pub mod model_spending;
 pub mod notifications;
 pub mod objects;
+pub mod planner_calls;
 pub mod planner_responses;
 pub mod proof;
 pub mod pull_requests;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    convert::{from_bigint, from_integer, to_bigint, to_integer},
+    convert::{from_bigint, from_integer, object_ref, to_bigint, to_integer},
     database::Database,
     error::{LedgerError, Trying},
 };
@@ -30,6 +30,8 @@ pub struct SpecRevisionRow {
     pub files: u32,
     /// How sure the planner was, in per cent.
     pub confidence_percent: u8,
+    /// What the planner was shown of the repository and why, and what was left out: Markdown.
+    pub context: Option<ObjectRef>,
     /// When the ticket went on with it.
     pub planned_at: DateTime<Utc>,
 }
@@ -45,8 +47,8 @@ pub(crate) async fn record(
     sqlx::query!(
         "INSERT INTO spec_revisions
              (workflow_id, sequence, revision, base_commit, spec_url, spec_bytes, document_url, document_bytes,
-              files, confidence_percent, planned_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+              files, confidence_percent, planned_at, context_url, context_bytes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
          ON CONFLICT (workflow_id, revision) DO NOTHING",
         record.ticket.ledger_id(),
         to_bigint(record.sequence),
@@ -59,6 +61,8 @@ pub(crate) async fn record(
         to_integer(spec.files),
         i16::from(spec.confidence_percent.min(100)),
         record.at,
+        spec.context.as_ref().map(|context| context.key.clone()),
+        spec.context.as_ref().map(|context| to_bigint(context.bytes)),
     )
     .execute(connection)
     .await
@@ -73,7 +77,7 @@ pub async fn of_workflow(
 ) -> Result<Vec<SpecRevisionRow>, LedgerError> {
     let rows = sqlx::query!(
         "SELECT sequence, revision, base_commit, spec_url, spec_bytes, document_url, document_bytes, files,
-                confidence_percent, planned_at
+                confidence_percent, planned_at, context_url, context_bytes
          FROM spec_revisions WHERE workflow_id = $1 ORDER BY sequence, revision",
         workflow,
     )
@@ -95,6 +99,7 @@ pub async fn of_workflow(
         files: from_integer(row.files),
         confidence_percent: u8::try_from(row.confidence_percent).unwrap_or_default(),
         planned_at: row.planned_at,
+        context: object_ref(row.context_url, row.context_bytes),
     });
     Ok(row.collect())
 }

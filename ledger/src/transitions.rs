@@ -115,7 +115,8 @@ pub async fn record_transition(
              failure_kind = $25, failure_step = $26, error_message = $27,
              retry_count = $28, unapproved = $29,
              model_requests = $30, input_tokens = $31, output_tokens = $32,
-             cache_read_tokens = $33, cache_write_tokens = $34, cost_micro_usd = $35
+             cache_read_tokens = $33, cache_write_tokens = $34, cost_micro_usd = $35,
+             planner = $36
          WHERE id = $1 AND sequence < $2",
         id,
         sequence,
@@ -152,6 +153,7 @@ pub async fn record_transition(
         to_bigint(facts.usage.cache_read_tokens),
         to_bigint(facts.usage.cache_write_tokens),
         to_bigint(facts.usage.cost_micro_usd),
+        facts.planner,
     )
     .execute(&mut *transaction)
     .await

@@ -53,6 +53,9 @@ pub struct WorkflowRow {
     pub updated_at: DateTime<Utc>,
     /// When it ended.
     pub completed_at: Option<DateTime<Utc>>,
+    /// The planner that writes its SPECs, by its name in the configuration.
+    #[serde(default)]
+    pub planner: Option<String>,
     /// The latest SPEC's revision.
     pub spec_revision: Option<String>,
     /// Its text.
@@ -336,6 +339,7 @@ struct Record {
     cache_write_tokens: i64,
     cost_micro_usd: i64,
     unapproved: bool,
+    planner: Option<String>,
 }
 
 impl TryFrom<Record> for WorkflowRow {
@@ -371,6 +375,7 @@ impl TryFrom<Record> for WorkflowRow {
             created_at: record.created_at,
             updated_at: record.updated_at,
             completed_at: record.completed_at,
+            planner: record.planner,
             spec_revision: record.spec_revision,
             spec: object_ref(record.spec_path, record.spec_bytes),
             spec_approved_at: record.spec_approved_at,

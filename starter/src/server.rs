@@ -17,7 +17,7 @@ use utoipa_axum::{
 use crate::{
     api::{
         agent, approvals, commands, error::ApiError, health, lists, live, metrics, problem,
-        timeline, workflows,
+        reports, timeline, workflows,
     },
     dispatcher, openapi, sealer,
     state::StarterState,
@@ -37,6 +37,7 @@ pub fn routes() -> OpenApiRouter<StarterState> {
         .routes(routes!(workflows::view))
         .routes(routes!(timeline::timeline))
         .routes(routes!(workflows::spec))
+        .routes(routes!(workflows::context))
         .routes(routes!(workflows::diff))
         .routes(routes!(workflows::qa_report))
         .routes(routes!(workflows::transcript))
@@ -49,6 +50,7 @@ pub fn routes() -> OpenApiRouter<StarterState> {
         .routes(routes!(approvals::changes))
         .routes(routes!(approvals::decide))
         .routes(routes!(metrics::metrics))
+        .routes(routes!(reports::models))
         // The names of the original design.
         .routes(also_at("/api/approvals/pending", routes!(lists::pending)))
         .routes(also_at(

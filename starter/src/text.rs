@@ -153,6 +153,10 @@ pub const NO_SUCH_LINE: &str = "`after` is no line's id; send `next` of the answ
 pub fn bad_limit(least: u32, most: u32) -> String {
     format!("`limit` must be from {least} to {most}; read on with `next` of the answer")
 }
+/// Further back than a report goes, or not at all.
+pub fn bad_days(most: u32) -> String {
+    format!("`days` must be from 1 to {most}")
+}
 /// A text that cannot be looked for.
 pub fn text_length(shortest: usize, longest: usize) -> String {
     format!("`text` must have from {shortest} to {longest} characters")

@@ -49,6 +49,7 @@ pub fn pinned(base_commit: &str, effective: InstallationPolicy) -> PinnedPolicy 
         base_commit: base_commit.to_owned(),
         policy: object("policy"),
         effective,
+        planner: Some("default".to_owned()),
     }
 }
 
@@ -62,6 +63,7 @@ pub fn spec(round: usize) -> SpecRef {
         base_commit: BASE.to_owned(),
         files: 2,
         confidence_percent: 80,
+        context: None,
     }
 }
 

@@ -191,6 +191,9 @@ pub struct SpecRef {
     pub files: u32,
     /// How sure the planner is, in per cent.
     pub confidence_percent: u8,
+    /// What the planner was shown of the repository and why, and what was left out: Markdown, stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ObjectRef>,
 }
 
 #[cfg(test)]

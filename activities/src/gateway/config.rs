@@ -29,6 +29,15 @@ pub enum Vendor {
 }
 
 impl Vendor {
+    /// Its name, as the configuration has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Anthropic => "anthropic",
+            Self::OpenAi => "openai",
+            Self::Google => "google",
+        }
+    }
+
     /// The vendor's own address.
     pub fn default_base_url(self) -> &'static str {
         match self {
@@ -82,6 +91,8 @@ pub struct ModelConfig {
     pub price: Option<Price>,
     /// How freely the planner chooses its words, from 0 to 2; as the vendor has it, if it is absent. An agent sets its own.
     pub temperature: Option<f64>,
+    /// Whether the planner has its answer come as a stream. An agent always does.
+    pub stream: bool,
     /// How often the vendor is asked again when it is busy.
     pub retry: RetryPolicy,
     /// How fast the vendor is asked.
@@ -105,6 +116,7 @@ impl ModelConfig {
             },
             price: None,
             temperature: None,
+            stream: true,
             retry: RetryPolicy::default(),
             rate: RateLimits::default(),
         }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use sallyport_workflows::usage::Usage;
-use serde_json::Value;
 
-use super::model::{Answer, GenaiPlanner, ModelError, Planner, Turn};
+use super::{
+    genai_planner::GenaiPlanner,
+    model::{Answer, ModelError, Planner, Question},
+};
 use crate::gateway::{ModelConfig, Pace, Price};
 
 /// The model that plans, and those that take its place.
@@ -49,30 +50,19 @@ impl InOrder {
 }
 
 impl Planner for InOrder {
-    fn ask<'a>(
-        &'a self,
-        conversation: &'a [Turn],
-        schema: &'a Value,
-    ) -> BoxFuture<'a, Result<Answer, ModelError>> {
+    fn ask<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<Answer, ModelError>> {
         Box::pin(async move {
             let mut problems: Vec<ModelError> = Vec::new();
-            let mut paid = Usage::default();
             for planner in self.all() {
-                match planner.ask(conversation, schema).await {
-                    Ok(mut answer) => {
-                        answer.usage += paid;
-                        return Ok(answer);
-                    }
+                match planner.ask(question).await {
+                    Ok(answer) => return Ok(answer),
                     Err(problem) => {
                         tracing::warn!(model = planner.name(), %problem, "a model did not plan");
-                        if let ModelError::Declined { usage, .. } = &problem {
-                            paid += *usage;
-                        }
                         problems.push(problem);
                     }
                 }
             }
-            Err(worst(problems, paid))
+            Err(worst(problems))
         })
     }
 
@@ -90,6 +80,12 @@ impl Planner for InOrder {
             .fold(self.first.price(), most)
     }
 
+    /// The most that any of them may say.
+    fn answer_tokens(&self) -> u32 {
+        let most = self.all().map(|planner| planner.answer_tokens()).max();
+        most.unwrap_or_default()
+    }
+
     fn name(&self) -> String {
         self.all()
             .map(|planner| planner.name())
@@ -99,7 +95,7 @@ impl Planner for InOrder {
 }
 
 /// Of several problems the one that says most: waiting may end the first kind, nothing ends the last.
-fn worst(problems: Vec<ModelError>, paid: Usage) -> ModelError {
+fn worst(problems: Vec<ModelError>) -> ModelError {
     let rank = |problem: &ModelError| match problem {
         ModelError::Busy { .. } => 0,
         ModelError::Unreachable { .. } => 1,
@@ -107,16 +103,10 @@ fn worst(problems: Vec<ModelError>, paid: Usage) -> ModelError {
         ModelError::Declined { .. } => 3,
     };
     // The first of those alike: it is the model that should have planned.
-    match problems.into_iter().min_by_key(rank) {
-        Some(ModelError::Declined { reason, .. }) => ModelError::Declined {
-            reason,
-            usage: paid,
-        },
-        Some(problem) => problem,
-        None => ModelError::Configuration {
-            reason: "no model is configured".to_owned(),
-        },
-    }
+    let worst = problems.into_iter().min_by_key(rank);
+    worst.unwrap_or_else(|| ModelError::Configuration {
+        reason: "no model is configured".to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -125,12 +115,19 @@ mod tests {
         FailureKind, PlanAnswer, Scenario, ScriptedModel,
     };
 
+    use serde_json::Value;
+
     use super::*;
     use crate::{
         gateway::Vendor,
-        planning::answer::{
-            schema,
-            tests::{good, policy},
+        planning::{
+            answer::{
+                schema,
+                tests::{good, policy},
+            },
+            call::{Call, CallOutcome, Calls, usage},
+            model::Turn,
+            progress::Progress,
         },
     };
 
@@ -144,7 +141,10 @@ mod tests {
         ScriptedModel::start(Scenario::new().plan([answer]), "key").unwrap()
     }
 
-    async fn ask(first: &ScriptedModel, second: &ScriptedModel) -> Result<Answer, ModelError> {
+    async fn ask(
+        first: &ScriptedModel,
+        second: &ScriptedModel,
+    ) -> (Result<Answer, ModelError>, Vec<Call>) {
         let first = config(first, Vendor::Anthropic);
         let second = config(second, Vendor::OpenAi);
         let planner = InOrder::configured(first, vec![second], None).unwrap();
@@ -152,7 +152,15 @@ mod tests {
             Turn::System("You plan.".into()),
             Turn::User("Plan it.".into()),
         ];
-        planner.ask(&conversation, &schema(&policy().gates)).await
+        let (schema, calls) = (schema(&policy().gates), Calls::default());
+        let progress = Progress::default();
+        let answer = planner.ask(Question {
+            conversation: &conversation,
+            schema: &schema,
+            progress: &progress,
+            calls: &calls,
+        });
+        (answer.await, calls.into_list())
     }
 
     fn failing(status: u16) -> PlanAnswer {
@@ -172,12 +180,16 @@ mod tests {
             PlanAnswer::declined(),
         ] {
             let (first, second) = (model(broken), model(PlanAnswer::json(good())));
-            let answer = ask(&first, &second).await.unwrap();
+            let (answer, calls) = ask(&first, &second).await;
+            let answer = answer.unwrap();
+            let outcomes: Vec<_> = calls.iter().map(|call| call.outcome).collect();
+            assert_eq!((outcomes.len(), outcomes[1]), (2, CallOutcome::Answered));
+            assert_ne!(outcomes[0], CallOutcome::Answered);
             assert_eq!(serde_json::from_str::<Value>(&answer.text).unwrap(), good());
             assert_eq!((first.requests().len(), second.requests().len()), (1, 1));
         }
         let (first, second) = (model(PlanAnswer::json(good())), model(failing(500)));
-        ask(&first, &second).await.unwrap();
+        ask(&first, &second).await.0.unwrap();
         assert_eq!(second.requests().len(), 0);
     }
 
@@ -199,22 +211,19 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn where_none_answers_the_problem_that_may_pass_counts() {
-        let error = ask(&model(failing(401)), &model(failing(429)))
-            .await
-            .unwrap_err();
+        let (answer, _) = ask(&model(failing(401)), &model(failing(429))).await;
+        let error = answer.unwrap_err();
         let wait = Some(std::time::Duration::from_secs(7));
         assert!(
             matches!(error, ModelError::Busy { status: 429, retry_after, .. } if retry_after == wait),
             "{error}"
         );
-        let error = ask(
-            &model(PlanAnswer::declined()),
-            &model(PlanAnswer::declined()),
-        )
-        .await;
-        let Err(ModelError::Declined { usage, .. }) = error else {
-            panic!("{error:?}");
-        };
-        assert_eq!(usage.requests, 2);
+        let (answer, calls) = ask(&model(PlanAnswer::declined()), &model(failing(503))).await;
+        assert!(matches!(answer, Err(ModelError::Busy { .. })), "{answer:?}");
+        let paid = usage(&calls);
+        assert!(
+            paid.requests == 1 && paid.cost_micro_usd > 0,
+            "what declined is paid, whatever comes after it: {paid:?}"
+        );
     }
 }

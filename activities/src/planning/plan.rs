@@ -15,9 +15,10 @@ use serde_json::Value;
 
 use super::{
     answer::{self, Allowed, Reply},
+    call::{self, Calls},
     context::RepositoryContext,
     look::{Looking, Sight},
-    model::{Answer, MAXIMUM_OUTPUT_TOKENS, ModelError, Planner, Turn},
+    model::{Answer, ModelError, Planner, Question, Turn},
     progress::Progress,
     render::scope_rules,
     responses::{Request, Responses, request},
@@ -158,12 +159,7 @@ pub async fn plan(
     let mut usage = Usage::default();
     match converse(planner, task, looking, &mut usage).await {
         Ok(outcome) => Ok((outcome, usage)),
-        Err(error) => {
-            if let PlanError::Model(ModelError::Declined { usage: paid, .. }) = &error {
-                usage += *paid;
-            }
-            Err(PlanFailure { error, usage })
-        }
+        Err(error) => Err(PlanFailure { error, usage }),
     }
 }
 
@@ -190,7 +186,17 @@ async fn converse(
             looks: looking.rounds_left() > 0,
             questions: task.questions_left,
         };
-        let next = match judge(&answer, task, allowed) {
+        let reply = match answer.cut {
+            true => Err(format!(
+                "it was cut after {} tokens; be shorter",
+                planner.answer_tokens()
+            )),
+            false => {
+                let (existing, policy) = (&task.repository.existing, &task.policy.repository);
+                answer::parse(&answer.text, existing, policy, allowed)
+            }
+        };
+        let next = match reply {
             Ok(Reply::Spec(spec)) => return Ok(Outcome::Spec(spec)),
             Ok(Reply::Questions(questions)) => return Ok(Outcome::Questions(questions)),
             Ok(Reply::Looks(looks)) => {
@@ -235,14 +241,31 @@ async fn find_or_ask(
     let left = task
         .cost_left_micro_usd
         .saturating_sub(usage.cost_micro_usd);
-    let answer = ask_within(planner, conversation, schema, left, task.day).await?;
-    // Paid for whatever comes of keeping it.
-    *usage += answer.usage;
+    let calls = Calls::default();
+    let question = Question {
+        conversation,
+        schema,
+        progress: task.progress,
+        calls: &calls,
+    };
+    let answer = ask_within(planner, question, left, task.day).await;
+    let calls = calls.into_list();
+    // Paid for whatever came of it, and whatever comes of keeping it.
+    let paid = call::usage(&calls);
+    *usage += paid;
+    let answer = answer.map(|answer| Answer {
+        usage: paid,
+        ..answer
+    });
     if let Some(responses) = task.responses {
-        let kept = responses.keep(request, &answer).await;
-        kept.map_err(PlanError::Responses)?;
+        if let Ok(answer) = &answer {
+            let kept = responses.keep(request, answer).await;
+            kept.map_err(PlanError::Responses)?;
+        }
+        let noted = responses.note(&calls).await;
+        noted.map_err(PlanError::Responses)?;
     }
-    Ok(answer)
+    answer
 }
 
 /// What the planner is told after a look.
@@ -262,53 +285,24 @@ fn shown(sights: &[Sight], rounds_left: usize) -> String {
     text
 }
 
-/// Asks once, if `left` covers the most that it can cost.
+/// Asks once, if `left` covers the most that it can cost, and within the day's budget.
 async fn ask_within(
     planner: &dyn Planner,
-    conversation: &[Turn],
-    schema: &Value,
+    question: Question<'_>,
     left: u64,
     day: Option<&DayBudget>,
 ) -> Result<Answer, PlanError> {
-    let needed = worst_cost(planner, conversation);
+    let needed = worst_cost(planner, question.conversation);
     if needed > left {
         return Err(PlanError::Budget { needed, left });
     }
-    ask(planner, conversation, schema, needed, day).await
-}
-
-/// Asks once, within the day's budget.
-async fn ask(
-    planner: &dyn Planner,
-    conversation: &[Turn],
-    schema: &Value,
-    needed: u64,
-    day: Option<&DayBudget>,
-) -> Result<Answer, PlanError> {
     let Some(day) = day else {
-        return Ok(planner.ask(conversation, schema).await?);
+        return Ok(planner.ask(question).await?);
     };
     let set_aside = day.set_aside(needed).await?;
-    let answer = planner.ask(conversation, schema).await;
-    let cost = match &answer {
-        Ok(answer) => answer.usage.cost_micro_usd,
-        // The vendor may have charged for what broke off.
-        Err(ModelError::Unreachable { .. }) => needed,
-        Err(ModelError::Declined { usage, .. }) => usage.cost_micro_usd,
-        Err(_) => 0,
-    };
-    day.settle(set_aside, cost).await;
+    let answer = planner.ask(question).await;
+    day.settle(set_aside, question.calls.cost(needed)).await;
     Ok(answer?)
-}
-
-fn judge(answer: &Answer, task: &PlanTask<'_>, allowed: Allowed) -> Result<Reply, String> {
-    if answer.cut {
-        return Err(format!(
-            "it was cut after {MAXIMUM_OUTPUT_TOKENS} tokens; be shorter"
-        ));
-    }
-    let policy = &task.policy.repository;
-    answer::parse(&answer.text, &task.repository.existing, policy, allowed)
 }
 
 /// The most that the next question can cost. A token has at least two bytes in any text that a ticket or code is likely
@@ -317,7 +311,7 @@ fn worst_cost(planner: &dyn Planner, conversation: &[Turn]) -> u64 {
     let bytes: usize = conversation.iter().map(|turn| turn.text().len()).sum();
     planner.price().cost_micro_usd(&Usage {
         input_tokens: bytes as u64 / 2,
-        output_tokens: u64::from(MAXIMUM_OUTPUT_TOKENS),
+        output_tokens: u64::from(planner.answer_tokens()),
         ..Usage::default()
     })
 }

@@ -2,13 +2,13 @@ use std::sync::Mutex;
 
 use futures::future::BoxFuture;
 use sallyport_workflows::policy::InstallationPolicy;
-use serde_json::Value;
 
 use super::*;
 use crate::{
-    gateway::Price,
+    gateway::{Price, Vendor},
     planning::{
         answer::tests::good,
+        call::{Asked, CallOutcome},
         context::{Part, Source},
     },
     policy_file::{QualityGate, RepositoryPolicy},
@@ -38,12 +38,11 @@ impl Scripted {
 }
 
 impl Planner for Scripted {
-    fn ask<'a>(
-        &'a self,
-        conversation: &'a [Turn],
-        _: &'a Value,
-    ) -> BoxFuture<'a, Result<Answer, ModelError>> {
-        self.asked.lock().unwrap().push(conversation.to_vec());
+    fn ask<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<Answer, ModelError>> {
+        self.asked
+            .lock()
+            .unwrap()
+            .push(question.conversation.to_vec());
         let text = self.answers.lock().unwrap().pop().unwrap();
         let usage = Usage {
             requests: 1,
@@ -51,6 +50,9 @@ impl Planner for Scripted {
             cost_micro_usd: 100,
             ..Usage::default()
         };
+        let asked = Asked::now();
+        let call = asked.ended(Vendor::OpenAi, "scripted", CallOutcome::Answered, usage);
+        question.calls.add(call);
         Box::pin(async move {
             Ok(Answer {
                 text,
@@ -58,6 +60,10 @@ impl Planner for Scripted {
                 usage,
             })
         })
+    }
+
+    fn answer_tokens(&self) -> u32 {
+        16_000
     }
 
     fn price(&self) -> Price {

@@ -78,6 +78,8 @@ impl Preview {
         };
         let search = Search {
             ticket: ticket.text,
+            // They are in an installation's ledger, and this knows none.
+            earlier: &[],
             budget_tokens,
             symbols,
             progress,

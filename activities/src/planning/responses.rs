@@ -1,11 +1,17 @@
 //! The planner's answers that were stored, so that no request is paid twice.
 
-use sallyport_ledger::planner_responses;
+use sallyport_ledger::{
+    planner_calls::{self, PlannerCall},
+    planner_responses,
+};
 use sallyport_workflows::{activities::StepKey, usage::Usage};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::model::{Answer, MAXIMUM_OUTPUT_TOKENS, Planner, Turn};
+use super::{
+    call::Call,
+    model::{Answer, Planner, Turn},
+};
 use crate::{context::Context, failure::StepError};
 
 /// One request by its hash.
@@ -18,6 +24,8 @@ pub struct Responses<'a> {
     pub context: &'a Context,
     /// The step that asks now.
     pub step: &'a StepKey,
+    /// The name that the planner has in the configuration.
+    pub planner: &'a str,
 }
 
 /// The hash of a whole request: which model is asked for what, under which limits.
@@ -26,7 +34,7 @@ pub fn request(planner: &dyn Planner, conversation: &[Turn], schema: &Value) -> 
         .iter()
         .map(|turn| (turn.role(), turn.text()))
         .collect();
-    let whole = json!([1, planner.name(), MAXIMUM_OUTPUT_TOKENS, schema, turns]);
+    let whole = json!([1, planner.name(), planner.answer_tokens(), schema, turns]);
     Sha256::digest(whole.to_string()).into()
 }
 
@@ -52,6 +60,23 @@ impl Responses<'_> {
         let json = serde_json::to_vec(answer).map_err(StepError::step)?;
         let stored = self.context.store(&self.step.ticket, json).await?;
         Ok(planner_responses::record(&self.context.database, self.step, request, &stored).await?)
+    }
+
+    /// Puts requests to models on record. Key: the ticket, the step, and when each was asked.
+    pub async fn note(&self, calls: &[Call]) -> Result<(), StepError> {
+        for call in calls {
+            let row = PlannerCall {
+                planner: self.planner.to_owned(),
+                vendor: call.vendor.as_str().to_owned(),
+                model: call.model.clone(),
+                asked_at: call.asked_at,
+                latency_ms: u64::try_from(call.latency.as_millis()).unwrap_or(u64::MAX),
+                outcome: call.outcome.as_str().to_owned(),
+                usage: call.usage,
+            };
+            planner_calls::record(&self.context.database, self.step, &row).await?;
+        }
+        Ok(())
     }
 
     /// Forgets the answers to `requests`, which came to nothing.

@@ -124,6 +124,7 @@ mod tests {
             base_commit: "c0ffee".into(),
             files: 1,
             confidence_percent: 50,
+            context: None,
         };
         let loaded = load(&objects, "FL-1", &good, &stored).await.unwrap();
         assert_eq!(

@@ -4,6 +4,7 @@ mod actions;
 mod audit;
 mod inbox;
 mod plan;
+mod report;
 mod tokens;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub use actions::{
 pub use audit::{AuditCommand, AuditExportArguments, AuditVerifyArguments};
 pub use inbox::InboxCommand;
 pub use plan::PlanArguments;
+pub use report::{ModelReportArguments, ReportArguments, ReportCommand};
 pub use tokens::{CreateTokenArguments, ListTokensArguments, RevokeTokenArguments, TokenCommand};
 
 const EXAMPLES: &str = "\
@@ -65,8 +67,10 @@ pub enum Command {
     Spec(TicketArguments),
     /// Show the agent's changes: what gate 2 asks about
     Diff(TicketArguments),
-    /// Show QA's report
-    Report(TicketArguments),
+    /// Show what the planner was shown when it wrote the SPEC, and why
+    Context(TicketArguments),
+    /// Show QA's report; or with `models`, how planners and their models do
+    Report(ReportArguments),
     /// Show what changed on the base branch, where gate 1 asks again because of it
     Changes(TicketArguments),
     /// Show what the agent did

@@ -25,6 +25,9 @@ pub struct PlanArguments {
     /// The commit to plan on
     #[arg(long, value_name = "REVISION", default_value = "HEAD")]
     pub commit: String,
+    /// The planner, by its name in the configuration [default: the installation's own]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "vendor"])]
+    pub planner: Option<String>,
     /// The model that plans [default: model.planner_model of the configuration]
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,

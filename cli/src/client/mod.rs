@@ -8,6 +8,7 @@ use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+pub use sallyport_ledger::model_report::{ModelCalls, ModelReport, PlannerOutcome};
 pub use sallyport_starter::api::types::*;
 
 use crate::{
@@ -129,7 +130,14 @@ impl Client {
         self.read(self.url(&["workflows", id])).await
     }
 
-    /// A ticket's `spec`, `diff`, `qa-report` or `transcript`.
+    /// How planners and their models do with tickets that began within so many days.
+    pub async fn model_report(&self, days: u32) -> Result<ModelReport, Problem> {
+        let mut url = self.url(&["api", "reports", "models"]);
+        url.query_pairs_mut().append_pair("days", &days.to_string());
+        self.read(url).await
+    }
+
+    /// A ticket's `spec`, `context`, `diff`, `qa-report` or `transcript`.
     pub async fn document(&self, id: &str, which: &str) -> Result<Document, Problem> {
         self.text(self.url(&["workflows", id, which])).await
     }

@@ -9,6 +9,7 @@ mod fixtures;
 mod inbox;
 mod list;
 mod logs;
+mod model_report;
 mod next_steps;
 mod objects;
 mod plan;
@@ -29,7 +30,7 @@ use sallyport_workflows::{
 };
 
 use crate::{
-    arguments::{Command, Connection, ObjectsCommand},
+    arguments::{Command, Connection, ObjectsCommand, ReportArguments, ReportCommand},
     client::Client,
     exit::Problem,
     terminal::{self, Style},
@@ -42,7 +43,12 @@ pub async fn run(command: Command) -> Result<(), Problem> {
         Command::Status(arguments) => status::run(arguments).await,
         Command::Spec(arguments) => documents::run("spec", arguments).await,
         Command::Diff(arguments) => documents::run("diff", arguments).await,
-        Command::Report(arguments) => documents::run("qa-report", arguments).await,
+        Command::Context(arguments) => documents::run("context", arguments).await,
+        Command::Report(ReportArguments { command, ticket }) => match (command, ticket) {
+            (Some(ReportCommand::Models(arguments)), _) => model_report::run(arguments).await,
+            (None, Some(arguments)) => documents::run("qa-report", arguments).await,
+            (None, None) => unreachable!("clap asks for a ticket where no command is named"),
+        },
         Command::Changes(arguments) => documents::changes(arguments).await,
         Command::Logs(arguments) => logs::run(arguments).await,
         Command::Transcript(arguments) => documents::run("transcript", arguments).await,

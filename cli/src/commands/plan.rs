@@ -12,7 +12,7 @@ use sallyport_activities::{
     failure::StepError,
     planning::{
         context::DEFAULT_TOKENS,
-        fallback::InOrder,
+        planners::{ConfiguredPlanner, DEFAULT, Planners},
         preview::{Preview, PreviewedSpec, Ticket},
         progress::Progress,
         symbols::reader::SymbolReader,
@@ -57,9 +57,13 @@ pub(super) async fn run(arguments: PlanArguments) -> Result<(), Problem> {
         true => None,
         false => Some(model(&arguments)?),
     };
-    let planner = model.as_ref().map(planner).transpose()?;
-    let configured = model.map_or(DEFAULT_TOKENS, |model| model.planner_context_tokens);
-    let budget = u64::from(arguments.context_tokens.unwrap_or(configured));
+    let name = arguments.planner.as_deref().unwrap_or(DEFAULT);
+    let planner = model.map(|model| planner(&model, name)).transpose()?;
+    let default = u64::from(DEFAULT_TOKENS);
+    let configured = planner
+        .as_ref()
+        .map_or(default, |planner| planner.context_tokens);
+    let budget = arguments.context_tokens.map_or(configured, u64::from);
     let progress = Progress::default();
     let symbols = SymbolReader::this_program();
     let began = Instant::now();
@@ -79,7 +83,7 @@ pub(super) async fn run(arguments: PlanArguments) -> Result<(), Problem> {
             let file = arguments.policy.as_deref().map(std::fs::read).transpose();
             let file = file.context("cannot read the file of --policy")?;
             let policy = preview.policy(file.as_deref()).await.map_err(failed)?;
-            let planning = preview.plan(planner, &policy, ticket, &progress);
+            let planning = preview.plan(&*planner.model, &policy, ticket, &progress);
             Some(telling(&progress, planning).await.map_err(failed)?)
         }
         None => None,
@@ -202,6 +206,7 @@ fn model(arguments: &PlanArguments) -> Result<ModelConfig, Problem> {
     // Whoever names a model wants to see that one.
     if arguments.vendor.is_some() || arguments.model.is_some() {
         layers.remove(&["model"], "planner_fallbacks");
+        layers.remove(&["model"], "planners");
     }
     if let Some(vendor) = &arguments.vendor {
         let configured = layers.get(&["model", "vendor"]);
@@ -244,13 +249,15 @@ fn model(arguments: &PlanArguments) -> Result<ModelConfig, Problem> {
     Ok(layers.into_type::<ModelOnly>()?.model)
 }
 
-fn planner(model: &ModelConfig) -> Result<InOrder, Problem> {
+fn planner(model: &ModelConfig, name: &str) -> Result<ConfiguredPlanner, Problem> {
     let wrong = |error: String| Problem::new(Exit::Usage, error);
-    let first = model.planner().map_err(|error| wrong(error.to_string()))?;
-    let others = model
-        .fallbacks()
-        .map_err(|error| wrong(error.to_string()))?;
-    InOrder::configured(first, others, None).map_err(|error| wrong(error.to_string()))
+    let planners =
+        Planners::configured(model, &[], None).map_err(|error| wrong(error.to_string()))?;
+    let planner = planners.get(name).cloned();
+    planner.ok_or_else(|| {
+        wrong(format!("the configuration has no planner `{name}`"))
+            .hint("see `[[model.planners]]`, or leave --planner away for the installation's own")
+    })
 }
 
 fn failed(error: StepError) -> Problem {

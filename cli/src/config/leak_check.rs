@@ -39,7 +39,12 @@ impl Config {
             let (key, file) = (fallback.api_key.as_ref(), fallback.api_key_file.as_deref());
             read("model.planner_fallbacks.api_key", key, file).transpose()
         });
+        let planners = self.model.planners.iter().filter_map(|planner| {
+            let (key, file) = (planner.api_key.as_ref(), planner.api_key_file.as_deref());
+            read("model.planners.api_key", key, file).transpose()
+        });
         secrets.extend(fallbacks);
+        secrets.extend(planners);
         secrets.extend(optional.into_iter().filter_map(Result::transpose));
         if let Some(s3) = &self.objects.s3 {
             secrets.push(s3.secret_access_key());

@@ -14,7 +14,7 @@ mod places;
 use std::path::{Path, PathBuf};
 
 use sallyport_activities::{
-    config::ModelConfig, gateway::Gateway, planning::fallback::InOrder, policy_check,
+    config::ModelConfig, gateway::Gateway, planning::planners::Planners, policy_check,
 };
 use sallyport_ledger::{
     Objects,
@@ -190,7 +190,7 @@ impl Config {
         self.flux_lens.webhook_secret()?;
         self.decisions.key()?;
         self.audit.key()?;
-        InOrder::configured(self.model.planner()?, self.model.fallbacks()?, None)?;
+        Planners::configured(&self.model, &self.repositories, None)?;
         Gateway::new(self.model.agent()?)?;
         Tokens::new(&self.starter.tokens)?;
         self.leak_check()?;

@@ -6,7 +6,7 @@ use crate::{Database, LedgerError, error::Trying};
 
 /// Every column that refers to objects, as table and column. A test holds it against the schema and against what
 /// [`all`] finds, so a migration that adds such a column cannot be forgotten here.
-pub const COLUMNS: [(&str, &str); 22] = [
+pub const COLUMNS: [(&str, &str); 23] = [
     ("agent_log_archives", "log_url"),
     ("approvals", "base_diff_url"),
     ("approvals", "comments"),
@@ -20,6 +20,7 @@ pub const COLUMNS: [(&str, &str); 22] = [
     ("qa_reports", "report_json_url"),
     ("qa_reports", "report_url"),
     ("qa_results", "output_url"),
+    ("spec_revisions", "context_url"),
     ("spec_revisions", "document_url"),
     ("spec_revisions", "spec_url"),
     ("state_transitions", "metadata"),
@@ -49,6 +50,7 @@ pub(super) async fn all(database: &Database) -> Result<HashSet<String>, LedgerEr
                UNION SELECT report_json_url FROM qa_reports
                UNION SELECT report_url FROM qa_reports
                UNION SELECT output_url FROM qa_results
+               UNION SELECT context_url FROM spec_revisions
                UNION SELECT document_url FROM spec_revisions
                UNION SELECT spec_url FROM spec_revisions
                UNION SELECT (regexp_matches(metadata::text, 'sha256/[0-9a-f]{64}', 'g'))[1] FROM state_transitions

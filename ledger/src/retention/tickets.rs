@@ -9,7 +9,7 @@ use super::{RetentionError, agent_logs};
 use crate::{Database, LedgerError, Objects, convert::to_bigint, error::Trying};
 
 /// The tables that an archive holds, each under its own name. A test holds it against the schema.
-pub const TABLES: [&str; 13] = [
+pub const TABLES: [&str; 14] = [
     "agent_log_archives",
     "approvals",
     "commands",
@@ -17,6 +17,7 @@ pub const TABLES: [&str; 13] = [
     "decisions",
     "history_exports",
     "notifications",
+    "planner_calls",
     "pull_requests",
     "qa_reports",
     "qa_results",
@@ -66,6 +67,7 @@ async fn document(database: &Database, workflow: Uuid) -> Result<String, LedgerE
                'spec_revisions', (SELECT jsonb_agg(to_jsonb(t) ORDER BY sequence) FROM spec_revisions t WHERE workflow_id = $1),
                'history_exports', (SELECT jsonb_agg(to_jsonb(t) ORDER BY closed_at, run_id) FROM history_exports t WHERE workflow_id = $1),
                'notifications', (SELECT jsonb_agg(to_jsonb(t) ORDER BY id) FROM notifications t WHERE workflow_id = $1),
+               'planner_calls', (SELECT jsonb_agg(to_jsonb(t) ORDER BY step, asked_at) FROM planner_calls t WHERE workflow_id = $1),
                'pull_requests', (SELECT jsonb_agg(to_jsonb(t)) FROM pull_requests t WHERE workflow_id = $1),
                'qa_reports', (SELECT jsonb_agg(to_jsonb(t) ORDER BY id) FROM qa_reports t WHERE workflow_id = $1),
                'qa_results', (SELECT jsonb_agg(to_jsonb(t) ORDER BY id) FROM qa_results t WHERE workflow_id = $1),

@@ -312,7 +312,7 @@ async fn what_any_column_refers_to_stays() {
          INSERT INTO checkpoints SELECT id, 1, false, 'x', 1, now() FROM workflows;
          INSERT INTO transcripts SELECT id, 1, 1, 'x', 1, now() FROM workflows;
          INSERT INTO planner_responses SELECT id, sha256(''), 1, 'x', 1, now() FROM workflows;
-         INSERT INTO spec_revisions SELECT id, 1, 'r', 'b', 'x', 1, 'x', 1, 1, 1, now() FROM workflows;
+         INSERT INTO spec_revisions SELECT id, 1, 'r', 'b', 'x', 1, 'x', 1, 1, 1, now(), 'x', 1 FROM workflows;
          INSERT INTO history_exports SELECT id, 'r', 1, now(), 'x', 1, now() FROM workflows;
          INSERT INTO object_references (workflow_id, object_key) SELECT id, 'x' FROM workflows;
          INSERT INTO agent_log_archives SELECT id, 1, 1, 1, 'x', 1, now() FROM workflows;

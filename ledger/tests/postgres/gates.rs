@@ -56,7 +56,7 @@ async fn pending(
     Ok(page.approvals)
 }
 
-fn counted(
+pub(crate) fn counted(
     ticket: &TicketKey,
     id: u128,
     approval_id: Uuid,

@@ -13,6 +13,7 @@ mod logs;
 mod model_spending;
 mod notifications;
 mod planner_responses;
+mod planners;
 mod pull_requests;
 mod retention;
 mod transcripts;

@@ -81,6 +81,7 @@ async fn the_row_shows_what_is_known() {
         base_commit: "b".repeat(40),
         files: 1,
         confidence_percent: 80,
+        context: None,
     });
     record.facts.spec_approved_by = Some("approver@example.com".into());
     record_transition(&database, &record).await.unwrap();
@@ -166,6 +167,7 @@ pub fn spec(revision: &str, text: &str) -> SpecRef {
         base_commit: "b".repeat(40),
         files: 2,
         confidence_percent: 85,
+        context: None,
     }
 }
 

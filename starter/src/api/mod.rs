@@ -13,6 +13,7 @@ pub mod lists;
 pub mod live;
 pub mod metrics;
 pub mod problem;
+pub mod reports;
 pub mod timeline;
 pub mod types;
 pub mod workflows;

@@ -6,7 +6,7 @@ use sallyport_ledger::{
     commands, decisions,
     flux_lens::{REQUESTED, is_ticket_id},
     inbox::{self, NewEvent},
-    qa_results, transcripts, transitions,
+    qa_results, spec_revisions, transcripts, transitions,
     workflows::{self, WorkflowRow},
 };
 use sallyport_workflows::{
@@ -136,6 +136,30 @@ pub async fn spec(
     let spec = there(&workflow, workflow.spec.as_ref(), "SPEC")?;
     let revision = workflow.spec_revision.as_deref();
     document::stored(&state, spec, document::MARKDOWN, revision).await
+}
+
+/// What the planner was shown of the repository when it wrote the latest SPEC, and why; and what was left out.
+#[utoipa::path(
+    get,
+    path = "/workflows/{id}/context",
+    tag = "workflows",
+    operation_id = "get_context",
+    security(("bearer" = ["viewer"])),
+    params(("id" = String, Path, description = TICKET)),
+    responses((status = OK, description = "The report.", body = String, content_type = document::MARKDOWN)),
+)]
+pub async fn context(
+    State(state): State<StarterState>,
+    _caller: Caller,
+    Path(id): Path,
+) -> Result<Response, ApiError> {
+    let workflow = workflows::find(&state.database, &id).await?;
+    let specs = spec_revisions::of_workflow(&state.database, workflow.id).await?;
+    let latest = specs.last();
+    let report = latest.and_then(|spec| spec.context.as_ref());
+    let report = there(&workflow, report, "context report")?;
+    let revision = latest.map(|spec| spec.revision.as_str());
+    document::stored(&state, report, document::MARKDOWN, revision).await
 }
 
 /// The agent's latest diff against the base.

@@ -4,15 +4,17 @@ use uuid::Uuid;
 
 use crate::{ADMIN, APPROVER, VIEWER, answer, message, starter};
 
-const READING: [&str; 11] = [
+const READING: [&str; 13] = [
     "/workflows",
     "/workflows/FL-1",
     "/workflows/FL-1/spec",
     "/workflows/FL-1/diff",
+    "/workflows/FL-1/context",
     "/workflows/FL-1/qa-report",
     "/workflows/FL-1/transcript",
     "/agent/logs/FL-1",
     "/agent/status/FL-1",
+    "/api/reports/models",
     "/approvals/pending",
     "/approvals/x/content",
     "/approvals/x/changes",

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{ADMIN, APPROVER, Starter, VIEWER, answer, message, problems, starter};
 
 /// Each route, and the lowest role that may use it; nothing where no token is asked for.
-const TABLE: [(&str, &str, Option<Role>); 24] = [
+const TABLE: [(&str, &str, Option<Role>); 26] = [
     ("GET", "/health", None),
     ("GET", "/openapi.json", None),
     ("POST", "/webhooks/flux-lens", None),
@@ -23,6 +23,7 @@ const TABLE: [(&str, &str, Option<Role>); 24] = [
     ("GET", "/workflows/{id}", Some(Role::Viewer)),
     ("GET", "/workflows/{id}/timeline", Some(Role::Viewer)),
     ("GET", "/workflows/{id}/spec", Some(Role::Viewer)),
+    ("GET", "/workflows/{id}/context", Some(Role::Viewer)),
     ("GET", "/workflows/{id}/diff", Some(Role::Viewer)),
     ("GET", "/workflows/{id}/qa-report", Some(Role::Viewer)),
     ("GET", "/workflows/{id}/transcript", Some(Role::Viewer)),
@@ -37,6 +38,7 @@ const TABLE: [(&str, &str, Option<Role>); 24] = [
     ("POST", "/api/approvals/{id}/decide", Some(Role::Approver)),
     ("GET", "/api/workflows/{id}/timeline", Some(Role::Viewer)),
     ("GET", "/api/metrics", Some(Role::Viewer)),
+    ("GET", "/api/reports/models", Some(Role::Viewer)),
 ];
 
 /// A token of the database; the number makes it another one each time.

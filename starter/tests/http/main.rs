@@ -109,6 +109,7 @@ async fn start(temporal: &str, change: impl FnOnce(&mut StarterParts)) -> Starte
             project: "DEMO".into(),
             url: "file:///demo.git".into(),
             base_branch: None,
+            planner: None,
         }],
         decisions: DecisionsConfig {
             key: Some(DECISION_KEY.into()),

@@ -134,6 +134,7 @@ impl Planner {
             base_commit: "1".repeat(40),
             policy: self.object("policy").await,
             effective: input.installation,
+            planner: None,
         })
     }
 
@@ -151,6 +152,7 @@ impl Planner {
                 base_commit: "1".repeat(40),
                 files: 1,
                 confidence_percent: 80,
+                context: None,
             }),
             usage: Usage::default(),
             seen: None,

@@ -178,6 +178,7 @@ async fn whatever_stands_where_an_id_or_a_cursor_stands_is_found_or_refused() {
         ("workflows", "timeline"),
         ("workflows", "spec"),
         ("workflows", "diff"),
+        ("workflows", "context"),
         ("workflows", "qa-report"),
         ("workflows", "transcript"),
         ("agent/logs", ""),

@@ -46,6 +46,7 @@ async fn at_gate_one(starter: &Starter) -> TicketKey {
                 base_commit: "b".repeat(40),
                 files: 1,
                 confidence_percent: 90,
+                context: None,
             }),
             ..TicketFacts::default()
         },
@@ -156,6 +157,7 @@ async fn texts_come_byte_for_byte_and_never_as_a_page() {
     assert_eq!(response.text().await.unwrap(), SPEC);
     for (path, what) in [
         ("diff", "diff"),
+        ("context", "context report"),
         ("qa-report", "QA report"),
         ("transcript", "transcript"),
     ] {

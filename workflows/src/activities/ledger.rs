@@ -72,6 +72,9 @@ pub struct TicketFacts {
     pub repository_url: String,
     /// The ticket's head.
     pub summary: Option<TicketSummary>,
+    /// The planner that writes the SPECs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planner: Option<String>,
     /// The latest SPEC.
     pub spec: Option<SpecRef>,
     /// Who approved it.

@@ -35,6 +35,9 @@ pub struct LoadPolicy {
     pub repository_url: String,
     /// The installation's part of the policy.
     pub installation: InstallationPolicy,
+    /// The planner that wrote the ticket's SPECs so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planner: Option<String>,
 }
 
 /// The policy as pinned for one SPEC.
@@ -48,6 +51,10 @@ pub struct PinnedPolicy {
     pub policy: ObjectRef,
     /// What the ticket runs under from now on: the installation's policy as the repository made it stricter.
     pub effective: InstallationPolicy,
+    /// The planner that writes the SPEC, by its name in the configuration; the default one, if it is absent. What
+    /// `check_base` answers has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planner: Option<String>,
 }
 
 /// What `check_base` needs.

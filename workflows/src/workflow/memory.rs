@@ -47,6 +47,9 @@ pub(super) struct Memory {
     pub(super) revised: Vec<RevisedSpec>,
     /// How many questions the planner has asked on the ticket.
     pub(super) questions_asked: u32,
+    /// The planner that writes the ticket's SPECs.
+    #[serde(default)]
+    pub(super) planner: Option<String>,
     /// Whether something was said on the ticket since the open questions were asked, or since that was last looked at.
     pub(super) answered: bool,
     /// Whether the ticket has to be read again before it is planned: its people may have answered.

@@ -54,6 +54,7 @@ async fn plan_once(ctx: &Ctx) -> Step<PlanOutcome> {
         ticket: ticket.key(),
         repository_url: ticket.status.repository_url.clone(),
         installation: ticket.input.installation_policy.clone(),
+        planner: ticket.memory.planner.clone(),
     });
     let what = "pin base commit and .sallyport.toml";
     let pinned = call(
@@ -66,6 +67,7 @@ async fn plan_once(ctx: &Ctx) -> Step<PlanOutcome> {
     .await?;
     ctx.state_mut(|ticket| {
         ticket.memory.policy = pinned.effective.clone();
+        ticket.memory.planner.clone_from(&pinned.planner);
         ticket.memory.pinned = Some(pinned.clone());
     });
     // The repository may allow less than the installation.

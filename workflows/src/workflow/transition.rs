@@ -127,6 +127,7 @@ impl TicketWorkflow {
         TicketFacts {
             repository_url: status.repository_url.clone(),
             summary: status.summary.clone(),
+            planner: self.memory.planner.clone(),
             spec: status.spec.clone(),
             spec_approved_by: self.memory.spec_approved_by.clone(),
             diff: status.diff.clone(),

@@ -186,6 +186,7 @@ mod tests {
         let (own, broken) = (reader(), SymbolReader::new("/nonexistent", [""; 0]));
         let progress = Progress::default();
         let search = |symbols| Search {
+            earlier: &[],
             ticket: "parseDuration is slow",
             budget_tokens: 0,
             symbols,

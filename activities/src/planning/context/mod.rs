@@ -4,6 +4,7 @@
 //! | to find | look in |
 //! | --- | --- |
 //! | which files fit a ticket | `search`, `words` |
+//! | earlier tickets that are alike | `alike` |
 //! | the files by name | `tree` |
 //! | README, guides, manifests | `guides` |
 //! | the map of symbols | `map` |
@@ -11,6 +12,7 @@
 //! | the files themselves | `contents` |
 //! | what was shown and left out | [`report`] |
 
+mod alike;
 mod contents;
 mod guides;
 mod history;
@@ -18,14 +20,14 @@ mod map;
 pub mod report;
 pub(super) mod search;
 mod tree;
-mod words;
+pub(in crate::planning) mod words;
 
 use std::collections::BTreeSet;
 
 use sallyport_workflows::text::grouped;
 
 use self::report::{ContextReport, PartReport, Shown, tokens};
-use super::{progress::Progress, symbols::reader::SymbolReader};
+use super::{earlier::Earlier, progress::Progress, symbols::reader::SymbolReader};
 use crate::mirror::{Mirror, MirrorError, TreeFile};
 
 /// How many tokens are shown unless the configuration says otherwise.
@@ -41,6 +43,7 @@ const GUIDES: u64 = 15;
 const TREE: u64 = 12;
 const MAP: u64 = 18;
 const HISTORY: u64 = 5;
+const ALIKE: u64 = 8;
 
 /// Where is read.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +59,8 @@ pub struct Source<'a> {
 pub struct Search<'a> {
     /// The ticket, readable.
     pub ticket: &'a str,
+    /// Earlier tickets that are like it, the most alike first.
+    pub earlier: &'a [Earlier],
     /// How many tokens may be shown.
     pub budget_tokens: u64,
     /// Who parses files.
@@ -168,7 +173,8 @@ pub async fn gather(
     let map = map::map(source, search, &files, fits, share(MAP)).await?;
     progress.say("reading the history of the files concerned");
     let history = history::history(source, fits, share(HISTORY)).await?;
-    let mut parts = vec![guides, tree, map, history];
+    let alike = alike::alike(search.earlier, share(ALIKE));
+    let mut parts = vec![guides, tree, map, history, alike];
     let used: u64 = parts.iter().map(|part| part.report.tokens()).sum();
     progress.say(format!("reading the {} files that fit", fits.len()));
     let left = budget.saturating_sub(used);
@@ -233,6 +239,7 @@ mod tests {
         };
         let search = Search {
             ticket,
+            earlier: &[],
             budget_tokens,
             symbols: &reader(),
             progress: &Progress::default(),
@@ -271,10 +278,11 @@ mod tests {
             "Files by name",
             "Symbols",
             "History of the files concerned",
+            "Earlier tickets that are alike",
             "Files",
         ];
         assert_eq!(titles, expected);
-        let files = &context.parts[4];
+        let files = &context.parts[5];
         let shown: Vec<&str> = files.texts.iter().map(|(path, _)| path.as_str()).collect();
         assert_eq!(shown[0], "src/parse.js");
         for path in ["src/large.js", "test/parse.test.js"] {
@@ -312,7 +320,7 @@ mod tests {
             report.parts[1].left_out[0].starts_with("2 files whose paths"),
             "{report:?}"
         );
-        let shown: Vec<&str> = context.parts[4]
+        let shown: Vec<&str> = context.parts[5]
             .texts
             .iter()
             .map(|(path, _)| path.as_str())

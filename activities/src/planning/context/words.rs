@@ -42,6 +42,13 @@ pub(super) fn looks_like_code(word: &str) -> bool {
     word.contains('_') || { pairs }.any(|(one, next)| one.is_lowercase() && next.is_uppercase())
 }
 
+/// The words of any text that tell something about it, in lower case: of four letters and more, and not those that all have.
+pub(in crate::planning) fn telling_words(text: &str) -> BTreeSet<String> {
+    let mut words = all_words(text);
+    words.retain(|word| word.len() >= 4 && !COMMON.contains(&word.as_str()));
+    words
+}
+
 /// All words of a ticket, in lower case.
 pub(super) fn all_words(ticket: &str) -> BTreeSet<String> {
     ticket

@@ -48,6 +48,7 @@ fn reference() -> SpecRef {
         base_commit: "01234567".into(),
         files: 1,
         confidence_percent: 90,
+        context: None,
     }
 }
 
