@@ -13,6 +13,7 @@ mod happy_path;
 mod hosts;
 mod leaks;
 mod plan;
+mod planners;
 mod questions;
 mod restore;
 mod scope;

@@ -20,7 +20,7 @@ pub use actions::{
 pub use audit::{AuditCommand, AuditExportArguments, AuditVerifyArguments};
 pub use inbox::InboxCommand;
 pub use plan::PlanArguments;
-pub use report::{ModelReportArguments, ReportArguments, ReportCommand};
+pub use report::{ModelReportArguments, Report, ReportArguments};
 pub use tokens::{CreateTokenArguments, ListTokensArguments, RevokeTokenArguments, TokenCommand};
 
 const EXAMPLES: &str = "\

@@ -30,7 +30,7 @@ use sallyport_workflows::{
 };
 
 use crate::{
-    arguments::{Command, Connection, ObjectsCommand, ReportArguments, ReportCommand},
+    arguments::{Command, Connection, ObjectsCommand, Report},
     client::Client,
     exit::Problem,
     terminal::{self, Style},
@@ -44,10 +44,9 @@ pub async fn run(command: Command) -> Result<(), Problem> {
         Command::Spec(arguments) => documents::run("spec", arguments).await,
         Command::Diff(arguments) => documents::run("diff", arguments).await,
         Command::Context(arguments) => documents::run("context", arguments).await,
-        Command::Report(ReportArguments { command, ticket }) => match (command, ticket) {
-            (Some(ReportCommand::Models(arguments)), _) => model_report::run(arguments).await,
-            (None, Some(arguments)) => documents::run("qa-report", arguments).await,
-            (None, None) => unreachable!("clap asks for a ticket where no command is named"),
+        Command::Report(arguments) => match arguments.report() {
+            Report::Models(arguments) => model_report::run(arguments).await,
+            Report::Ticket(arguments) => documents::run("qa-report", arguments).await,
         },
         Command::Changes(arguments) => documents::changes(arguments).await,
         Command::Logs(arguments) => logs::run(arguments).await,
