@@ -1,4 +1,4 @@
-//! `sallyport spec`, `diff`, `report`, `changes` and `transcript`: the texts that gates ask about, and what helps to decide.
+//! `sallyport spec`, `context`, `diff`, `report`, `changes` and `transcript`: the texts that gates ask about, and what helps to decide.
 
 use std::io::{self, IsTerminal as _};
 

@@ -1,6 +1,7 @@
 //! `sallyport status`: how a ticket stands, what is asked, and what to do next.
 
 use chrono::{DateTime, Utc};
+use sallyport_activities::planning::planners::DEFAULT;
 use sallyport_ledger::approvals::ApprovalStatus;
 use sallyport_workflows::{State, status::TicketStatus, text::seconds};
 
@@ -238,6 +239,10 @@ fn render_spent(page: &mut Page, view: &WorkflowView) {
         grouped(usage.tokens()),
         of(budget.map(|budget| grouped(budget.tokens))),
     );
+    let planner = view.workflow.planner.as_deref();
+    if let Some(planner) = planner.filter(|planner| *planner != DEFAULT) {
+        page.row("Planner", &line(planner));
+    }
     let Some(status) = status else {
         return page.row("Cost", &cost);
     };
