@@ -7,6 +7,7 @@ use sallyport_workflows::{
     command::Action,
     decision::Verdict,
     policy::{Budget, GatePolicy, InstallationPolicy},
+    ticket::NewsEvent,
 };
 
 use crate::{
@@ -56,6 +57,8 @@ pub enum Happening {
     },
     /// Something sent earlier comes again, in the same or in another way.
     Again(Index, Via),
+    /// The ticket system tells that the ticket was edited, commented on or reopened.
+    News(NewsEvent),
     /// What nobody understands.
     Noise(u8),
     /// The workflow is cancelled in Temporal.
@@ -192,17 +195,20 @@ fn policy() -> impl Strategy<Value = InstallationPolicy> {
     let times = (
         select(vec![60, 7 * 24 * 3600]),
         select(vec![60, 7 * 24 * 3600]),
+        select(vec![60, 3 * 24 * 3600]),
+        select(vec![1, 60, 7200]),
     );
     (gates, times, prop::bool::weighted(0.75), budget()).prop_map(
-        |((spec_gate, scope_gate, pr_gate), (parked_seconds, reopen_seconds), unproven, budget)| {
+        |((spec_gate, scope_gate, pr_gate), times, unproven, budget)| {
+            let (parked_seconds, reopen_seconds, questions_seconds, answer_pause_seconds) = times;
             InstallationPolicy {
                 spec_gate,
                 scope_gate,
                 pr_gate,
                 parked_seconds,
                 reopen_seconds,
-                questions_seconds: 3 * 24 * 3600,
-                answer_pause_seconds: 60,
+                questions_seconds,
+                answer_pause_seconds,
                 accept_unproven_decisions: unproven,
                 budget,
             }
@@ -298,6 +304,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         34 => decide(),
         14 => command(),
         4 => (any::<Index>(), via()).prop_map(|(index, via)| Happening::Again(index, via)),
+        8 => select(vec![NewsEvent::Commented, NewsEvent::Edited, NewsEvent::Reopened])
+            .prop_map(Happening::News),
         1 => any::<u8>().prop_map(Happening::Noise),
         5 => any::<bool>().prop_map(|exactly| Happening::FallDue { exactly }),
         2 => (0..STALLS.len()).prop_map(Happening::Stall),

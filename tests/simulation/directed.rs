@@ -1,6 +1,8 @@
 //! Lives that take the rows of the table which chance takes too seldom.
 
-use sallyport_workflows::{State, command::Action, decision::Verdict, policy::InstallationPolicy};
+use sallyport_workflows::{
+    State, command::Action, decision::Verdict, policy::InstallationPolicy, ticket::NewsEvent,
+};
 
 use crate::{
     chance::{Aim, Extra, From, Happening, Happening::*, Life, Proof, Via},
@@ -10,12 +12,46 @@ use crate::{
 /// All of them.
 pub fn lives() -> Vec<Life> {
     let scope = || vec![Settle, Script("run_agent", 1)];
+    let asks = || vec![Script("plan", 2)];
     let qa_fails = || {
         let red = || Script("run_qa", 0);
         vec![Settle, red(), red(), red(), Help]
     };
     vec![
         life(vec![Cancel]),
+        // The planner asks: answered, answered twice, in silence, by an edit while it planned, and cancelled.
+        life(join(
+            asks(),
+            vec![Help, Settle, FallDue { exactly: true }, Help],
+        )),
+        life(join(
+            asks(),
+            vec![
+                Settle,
+                News(NewsEvent::Commented),
+                Stall(0),
+                News(NewsEvent::Edited),
+                FallDue { exactly: true },
+                FallDue { exactly: true },
+                Help,
+            ],
+        )),
+        life(join(
+            asks(),
+            vec![Settle, FallDue { exactly: true }, retry(None), Settle, Help],
+        )),
+        life(join(
+            asks(),
+            vec![Until("plan"), News(NewsEvent::Edited), Settle, Help],
+        )),
+        life(join(
+            asks(),
+            vec![Settle, News(NewsEvent::Commented), Cancel],
+        )),
+        life(join(
+            asks(),
+            vec![Settle, GrowLong, Settle, extend(), Help, Settle],
+        )),
         life(vec![Until("plan"), Cancel]),
         life(vec![Settle, Cancel]),
         life(vec![Script("fetch_ticket", 1), Settle, retry(None), Settle]),
@@ -172,6 +208,17 @@ pub fn life(happenings: Vec<Happening>) -> Life {
         early: Vec::new(),
         tasks: happenings.into_iter().map(|one| vec![one]).collect(),
         is_helped: false,
+    }
+}
+
+fn extend() -> Happening {
+    Happening::Command {
+        action: Action::Extend,
+        from: From::Failed,
+        more: Extra::Seconds(3600),
+        by: ANN,
+        proof: Proof::Holds,
+        via: Via::Update,
     }
 }
 

@@ -8,11 +8,12 @@ use std::{
 use answers::{merge_refused, out_of_scope, qa, scope_requested};
 use sallyport_workflows::{
     State,
-    activities::{AgentResult, CheckBase, CloseResult},
+    activities::{AgentResult, CheckBase, CloseResult, PlanInput, PlanOutcome, Planned},
     command::Action,
     decision::Verdict,
     failure::kind,
     gate::Gate,
+    ticket::NewsEvent,
     usage::Spent,
 };
 use serde_json::json;
@@ -174,6 +175,11 @@ impl Player {
             return Ok(false);
         }
         let Some(gate) = self.watched.model.gate().cloned() else {
+            if self.watched.model.asks_now() && self.helps > 0 {
+                self.helps -= 1;
+                self.send(&Happening::News(NewsEvent::Commented))?;
+                return Ok(true);
+            }
             let action = match self.watched.model.state {
                 State::Error | State::QaFailed => Action::Retry,
                 State::PrClosed => Action::Reopen,
@@ -283,6 +289,7 @@ impl Player {
                     }
                 }
             }
+            Happening::News(news) => happens.push(Happens::News(*news)),
             Happening::Noise(which) => {
                 let event = match which % 4 {
                     0 => Event::signal("decide", &"approve!"),
@@ -369,6 +376,17 @@ impl Player {
         let failed = |kind: &str, spent: Spent| {
             Some(ActivityOutcome::failed_with(kind, "chance", true, &spent))
         };
+        let asks = |input| {
+            let input: PlanInput = value(input).map_err(|error| error.to_string())?;
+            let left = input.questions_left.min(1 + u32::from(which / 4 % 2)) as usize;
+            let planned = Planned {
+                outcome: PlanOutcome::Questions(vec!["Which unit is meant?".to_owned(); left]),
+                usage: usage(2),
+                seen: answers::seen(&input),
+                context: None,
+            };
+            Checked::Ok((left > 0).then(|| ActivityOutcome::completed(&planned)))
+        };
         let outcome = match (name.as_str(), which % 4) {
             ("fetch_ticket", 0) => failed(kind::TICKET_NOT_FOUND, Spent::default()),
             ("plan", 0 | 1) => failed(
@@ -378,6 +396,7 @@ impl Player {
                     ..spent
                 },
             ),
+            ("plan", 2) => asks(&input)?,
             ("open_gate", 0) => failed(kind::POLICY_INVALID, Spent::default()),
             ("check_base", 0..=2) => {
                 let check: CheckBase = value(&input).map_err(|error| error.to_string())?;

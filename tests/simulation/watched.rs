@@ -7,7 +7,7 @@ use sallyport_workflows::{
     activities::Admission,
     command::{Command, CommandOutcome},
     decision::{Decision, DecisionOutcome},
-    ticket::TicketInput,
+    ticket::{NewsEvent, TicketInput, TicketNews},
     usage::Spent,
     workflow::TicketOutcome,
 };
@@ -20,6 +20,9 @@ use crate::{
     server::{Outcome, UpdateAnswer},
     ticket::Ticket,
 };
+
+/// When the ticket system says that its news are from; nothing depends on it.
+const NEWS_AT: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 /// What one run hands to the next stays below this many bytes.
 const MOST_CARRIED: usize = 256 * 1024;
@@ -41,6 +44,8 @@ pub struct Watched {
 pub enum Happens {
     /// A person sends something.
     Sent { what: What, by_signal: bool },
+    /// The ticket system tells of the ticket.
+    News(NewsEvent),
     /// A signal that nobody understands.
     Noise(Event),
     /// Somebody cancels the workflow in Temporal.
@@ -89,6 +94,7 @@ impl Watched {
             .push(format!("{now} {}: {}", self.model.state, story.join("; ")));
         let timers = self.ticket.driver.server().timers.values();
         let is_timer_due = timers.filter(|timer| timer.due <= now).count() > 0;
+        let waited_until = self.model.timer();
         let arrivals = self.tell_of_people(&happenings)?;
         if happenings
             .iter()
@@ -119,10 +125,12 @@ impl Watched {
             self.model.ends(name, end(outcome)?)?;
         }
         // A wait that is broken off hears of no timer; in the next run it begins anew.
-        let was_waiting = self.model.timer().is_some();
-        match self.model.is_long && was_waiting {
+        let is_waiting = self.model.timer().is_some();
+        // What was said meanwhile may have ended the wait that the timer is for.
+        let fires = is_timer_due && is_waiting && self.model.timer() == waited_until;
+        match self.model.is_long && self.model.may_pause() {
             true => self.model.pause_if_long()?,
-            false if is_timer_due && was_waiting => self.model.timer_fires()?,
+            false if fires => self.model.timer_fires()?,
             false => {}
         }
         for (name, outcome) in ended.iter().filter(|(name, _)| is_about_people(name)) {
@@ -171,6 +179,7 @@ impl Watched {
                 } = command;
                 format!("{by} {action} {from:?} {seconds:?} id {id:?} signal {by_signal}")
             }
+            Happens::News(news) => format!("the ticket system tells: {news:?}"),
             Happens::Noise(_) => "noise".to_owned(),
             Happens::Cancelled => "cancelled in Temporal".to_owned(),
             Happens::Ended { seq, outcome } => {
@@ -187,8 +196,10 @@ impl Watched {
     fn tell_of_people(&mut self, happenings: &[Happens]) -> Checked<Vec<(What, Arrival)>> {
         let mut sent = Vec::new();
         for happens in happenings {
-            if let Happens::Sent { what, by_signal } = happens {
-                sent.push((what.clone(), *by_signal));
+            match happens {
+                Happens::Sent { what, by_signal } => sent.push((what.clone(), *by_signal)),
+                Happens::News(news) => self.model.news(*news)?,
+                _ => {}
             }
         }
         let arrivals = self.model.arrive(&sent).into_iter().zip(sent);
@@ -422,6 +433,14 @@ fn event(happens: &Happens) -> Event {
                 Event::update(&id.to_string(), "command", command)
             }
         },
+        Happens::News(news) => Event::signal(
+            "ticket_event",
+            &TicketNews {
+                event: *news,
+                title: None,
+                at: NEWS_AT,
+            },
+        ),
         Happens::Noise(event) => event.clone(),
         Happens::Cancelled => Event::cancel("chance"),
         Happens::Ended { seq, outcome } => Event::ended(*seq, outcome.clone()),

@@ -163,6 +163,55 @@ async fn a_stream_tells_how_far_it_is_and_what_breaks_off_is_no_answer() {
     }
 }
 
+/// The address of a server that answers one request with `events`, and closes as if all were said.
+fn ends_early(events: &'static str) -> String {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 1 << 16];
+        let _ = stream.read(&mut request).unwrap();
+        let length = events.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        );
+        stream
+            .write_all(format!("{head}{events}").as_bytes())
+            .unwrap();
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_ends_without_a_reason_broke_off() {
+    for (vendor, events) in [
+        (
+            Vendor::Anthropic,
+            "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n\
+             event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"{}\"}}\n\n",
+        ),
+        (
+            Vendor::OpenAi,
+            "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"{}\"},\"finish_reason\":null}]}\n\ndata: [DONE]\n\n",
+        ),
+        (
+            Vendor::Google,
+            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"{}\"}]}}]}\n\n",
+        ),
+    ] {
+        let mut config = ModelConfig::new(vendor, "claude-sonnet-4-5", "key".into());
+        config.base_url = ends_early(events);
+        let (answer, call) = ask(&GenaiPlanner::new(config).unwrap()).await;
+        let error = answer.unwrap_err();
+        assert!(
+            matches!(&error, ModelError::Unreachable { reason } if reason.contains("before its end")),
+            "{vendor:?}: {error:?}"
+        );
+        assert_eq!(call.outcome, CallOutcome::Unreachable);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_temperature_reaches_each_vendor_where_it_keeps_it() {
     for (vendor, place) in [

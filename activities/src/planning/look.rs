@@ -464,6 +464,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_seen_in_all_is_bounded_too() {
+        let large = "a line of a file\n".repeat(4 << 10);
+        let files = [("large.txt", large.as_str())];
+        let looks = [look(Action::Read, "large.txt", "", 1)];
+        let rounds = vec![&looks[..]; ROUNDS - 1];
+        let (seen, left) = seen(&files, &rounds).await;
+        let lengths: Vec<usize> = seen.iter().map(|round| round[0].len()).collect();
+        assert!(
+            lengths[0] > ROUND_BYTES / 2 && lengths[0] <= ROUND_BYTES + 200,
+            "{lengths:?}"
+        );
+        assert_eq!(left, 0, "{lengths:?}");
+        assert!(
+            lengths.iter().sum::<usize>() < ALL_BYTES + 2_000,
+            "{lengths:?}"
+        );
+    }
+
+    #[tokio::test]
     async fn nothing_outside_the_commits_text_files_is_seen() {
         for path in [
             "/etc/passwd",

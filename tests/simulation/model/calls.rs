@@ -151,6 +151,11 @@ impl Model {
             &plan.cost_left_micro_usd,
             &self.planning_money_left(),
         )?;
+        same(
+            "the questions left",
+            &plan.questions_left,
+            &self.questions_left(),
+        )?;
         same("what was seen", &plan.seen, &self.seen)?;
         same("what was revised", &plan.revised, &self.revised)?;
         same("the policy", &plan.pinned.effective, &self.policy)
@@ -326,8 +331,7 @@ impl Model {
     fn check_comment(&mut self, comment: &TicketComment) -> Checked {
         self.check_key(&comment.key)?;
         let fits = match &comment.event {
-            // The model's planner never asks.
-            TicketEvent::Questions { .. } => false,
+            TicketEvent::Questions { .. } => self.questions.are_open,
             TicketEvent::Started => self.state == State::Planning,
             TicketEvent::SpecReady { revision, .. } => self
                 .gate
@@ -388,6 +392,8 @@ impl Model {
         )?;
         same("the open gate", &status.open_gate.as_ref(), &self.gate())?;
         same("the deadline", &status.deadline, &self.deadline())?;
+        let asks = status.questions.is_some();
+        same("whether the planner asks", &asks, &self.questions.are_open)?;
         same("the rounds", &status.rounds, &self.rounds())?;
         same("the budget", &status.budget, &Some(self.budget()))?;
         same("the SPEC", &status.spec, &self.spec)?;

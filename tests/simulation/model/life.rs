@@ -57,6 +57,7 @@ impl Model {
     pub(super) fn enter(&mut self, to: State, by: &str) {
         self.came_from = self.state;
         self.state = to;
+        self.questions.are_open = false;
         self.since = self.now;
         self.deadline = match to {
             State::PrClosed => Some(self.now + self.seconds(self.policy.reopen_seconds)),
@@ -94,6 +95,9 @@ impl Model {
             self.stage = Stage::Breaks;
             return Ok(());
         }
+        if activity == "fetch_ticket" {
+            self.known_edits = self.edits;
+        }
         self.stage = Stage::Runs(activity);
         Ok(())
     }
@@ -114,7 +118,7 @@ impl Model {
                 self.stage = Stage::Breaks;
                 Ok(())
             }
-            Stage::Waits => self.wait_is_over(Over::Cancelled),
+            Stage::Waits | Stage::Listens { .. } => self.wait_is_over(Over::Cancelled),
             _ => Ok(()),
         }
     }
@@ -139,11 +143,8 @@ impl Model {
     pub(super) fn begin(&mut self) -> Checked {
         match self.state {
             State::Pending => self.call("fetch_ticket"),
-            State::Planning if !self.announced => {
-                self.announced = true;
-                self.call("comment_on_ticket")
-            }
-            State::Planning => self.plan(),
+            State::Planning if self.must_be_read() => self.call("fetch_ticket"),
+            State::Planning => self.announce(),
             State::AwaitingSpecApproval
             | State::AwaitingScopeApproval
             | State::AwaitingPrApproval => self.call("open_gate"),
@@ -201,6 +202,14 @@ impl Model {
         }
     }
 
+    /// The ticket's readers learn that work begins, once.
+    fn announce(&mut self) -> Checked {
+        match std::mem::replace(&mut self.announced, true) {
+            false => self.call("comment_on_ticket"),
+            true => self.plan(),
+        }
+    }
+
     fn plan(&mut self) -> Checked {
         self.forget_work();
         self.base_change = None;
@@ -252,10 +261,14 @@ impl Model {
         };
         match (activity, self.state) {
             ("record_transition", _) => self.is_recorded(),
-            ("fetch_ticket", _) => {
-                self.reporter = Some(read::<TicketSummary>(&result)?.reporter);
-                self.go(State::Planning, SYSTEM)
+            ("fetch_ticket", state) => {
+                self.is_read(read::<TicketSummary>(&result)?.reporter);
+                match state {
+                    State::Planning => self.announce(),
+                    _ => self.go(State::Planning, SYSTEM),
+                }
             }
+            ("comment_on_ticket", State::Planning) if self.questions.are_open => self.wait(),
             ("comment_on_ticket", State::Planning) => self.call("set_ticket_status"),
             ("set_ticket_status", State::Planning) => self.plan(),
             ("load_policy", _) => {
@@ -271,13 +284,15 @@ impl Model {
                     },
                     true,
                 );
-                let PlanOutcome::Spec(spec) = planned.outcome else {
-                    return Err("the model knows nothing of questions".to_owned());
-                };
-                self.spec = Some(spec);
                 self.seen = planned.seen;
                 self.revised.clear();
-                self.go(State::AwaitingSpecApproval, SYSTEM)
+                match planned.outcome {
+                    PlanOutcome::Spec(spec) => {
+                        self.spec = Some(spec);
+                        self.go(State::AwaitingSpecApproval, SYSTEM)
+                    }
+                    PlanOutcome::Questions(questions) => self.asks(questions.len()),
+                }
             }
             ("open_gate", _) => self.opened(read::<OpenGate>(&result)?),
             ("remind", _) => self.wait(),

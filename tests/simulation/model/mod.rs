@@ -8,6 +8,7 @@
 //! | `mod.rs` | what the model knows |
 //! | `life.rs` | the states: what happens in each, and what follows |
 //! | `waits.rs` | gates and other waits: answers, reminders, deadlines |
+//! | `questions.rs` | what the planner asks on the ticket, and what the ticket system tells |
 //! | `people.rs` | what people send: in which order it is looked at, what it does |
 //! | `rules.rs` | why something that people send does not count |
 //! | `calls.rs` | what each activity must be asked |
@@ -18,6 +19,7 @@
 mod calls;
 mod life;
 mod people;
+mod questions;
 mod rules;
 mod waits;
 
@@ -71,6 +73,8 @@ enum Stage {
     TimeIsUp { to_look_at: usize },
     /// The wait is over, but a comment about its beginning is still being posted.
     Over(Over),
+    /// The planner's questions are answered, and perhaps more is said: a timer runs.
+    Listens { until: DateTime<Utc> },
     /// The history has grown long: before the ticket goes on, in a new run, all that people sent is settled.
     Pauses(Pause),
     /// The ticket's life is over.
@@ -143,6 +147,21 @@ impl Work {
     }
 }
 
+/// What the planner asks on the ticket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Questions {
+    /// How many it has asked so far.
+    asked: u32,
+    /// Whether some are open.
+    are_open: bool,
+    /// Whether something was said since they were asked, or since that was last looked at.
+    are_answered: bool,
+    /// Until when answers were waited for when the first came.
+    deadline: Option<DateTime<Utc>>,
+    /// Whether the ticket has to be read again.
+    must_reread: bool,
+}
+
 /// An approval: of which revision, by whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Approval {
@@ -178,6 +197,10 @@ pub struct Model {
     seen: Option<ObjectRef>,
     revised: Vec<RevisedSpec>,
     base_change: Option<BaseChange>,
+    questions: Questions,
+    /// How often the ticket was edited since it was read, and what of it was known when it was read again.
+    edits: u32,
+    known_edits: u32,
     approval: Option<Approval>,
     grants: Vec<ObjectRef>,
     has_host: bool,
@@ -249,6 +272,9 @@ impl Model {
             seen: None,
             revised: Vec::new(),
             base_change: None,
+            questions: Questions::default(),
+            edits: 0,
+            known_edits: 0,
             approval: None,
             grants: Vec::new(),
             has_host: false,
@@ -317,8 +343,19 @@ impl Model {
     pub fn timer(&self) -> Option<DateTime<Utc>> {
         match self.stage {
             Stage::Waits => self.next_reminder().or(self.deadline),
+            Stage::Listens { until } => Some(until),
             _ => None,
         }
+    }
+
+    /// Whether people are waited for, which a long history may break off.
+    pub fn may_pause(&self) -> bool {
+        self.stage == Stage::Waits
+    }
+
+    /// Whether the planner waits for answers on the ticket.
+    pub fn asks_now(&self) -> bool {
+        self.questions.are_open
     }
 
     /// The open gate, with its present deadline.

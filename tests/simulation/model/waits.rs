@@ -41,6 +41,9 @@ impl Model {
         if let Some(answer) = self.answer.clone() {
             return self.wait_is_over(Over::Answered(answer));
         }
+        if self.questions.are_open && self.questions.are_answered {
+            return self.is_answered();
+        }
         if self.is_stopping {
             return self.wait_is_over(Over::Cancelled);
         }
@@ -88,6 +91,9 @@ impl Model {
 
     /// The timer fires: a reminder is due, or the time is up.
     pub fn timer_fires(&mut self) -> Checked {
+        if matches!(self.stage, Stage::Listens { .. }) {
+            return self.listens();
+        }
         if self.stage != Stage::Waits {
             return Err(format!("a timer fires while {:?}", self.stage));
         }
@@ -110,12 +116,15 @@ impl Model {
         if self.stage != (Stage::TimeIsUp { to_look_at: 0 }) {
             return Ok(());
         }
-        let in_time = self.answer.is_some() || self.order.is_some() || self.is_stopping;
+        let is_answered = self.questions.are_open && self.questions.are_answered;
+        let in_time =
+            self.answer.is_some() || self.order.is_some() || self.is_stopping || is_answered;
         if in_time || self.deadline != self.deadline_at_expiry {
             return self.wait();
         }
         match self.gate {
             Some(_) => self.wait_is_over(Over::Expired),
+            None if self.questions.are_open => self.is_unanswered(),
             None => self.go(State::Cancelled, SYSTEM),
         }
     }
