@@ -84,6 +84,7 @@ async fn a_ticket_becomes_a_spec_that_can_be_approved_and_revised() {
     let pinned = pin(&house).await.unwrap();
     assert_eq!(pinned.base_branch, "main");
     assert_eq!(pinned.base_commit, house.origin.head("main").await);
+    assert_eq!(pinned.planner.as_deref(), Some("default"));
     let steps = PlanningSteps::new(house.context.clone());
 
     let first = steps
@@ -445,4 +446,21 @@ async fn what_came_to_nothing_is_asked_for_anew() {
     let failure = steps.plan_ticket(input, &progress).await.unwrap_err();
     assert_eq!(failure.kind(), kind::PLAN_INVALID);
     assert_eq!(house.model.requests().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planner_that_this_worker_does_not_know_may_be_known_to_another() {
+    let files = [("src/a.js", "a\n"), (policy_file::FILE, GATES)];
+    let house = House::new(&files, Scenario::new()).await;
+    let pinned = PinnedPolicy {
+        planner: Some("gone".to_owned()),
+        ..pin(&house).await.unwrap()
+    };
+    let steps = PlanningSteps::new(house.context.clone());
+    let input = plan_input(&house, &pinned, Vec::new()).await;
+    let error = steps.plan_ticket(input, &Progress::default()).await;
+    let error = error.unwrap_err();
+    assert!(!error.is_final(), "{error:?}");
+    assert!(error.message().contains("no planner `gone`"), "{error:?}");
+    assert_eq!(house.model.requests().len(), 0, "nothing was asked");
 }

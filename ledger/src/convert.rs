@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use sallyport_workflows::{
     ObjectRef, State, command::Action, decision::Verdict, gate::Gate, ticket::Priority,
+    usage::Usage,
 };
 
 use crate::{decisions::Origin, error::LedgerError};
@@ -36,6 +37,19 @@ pub(crate) fn from_integer(count: i32) -> u32 {
 /// A small count as Postgres holds it.
 pub(crate) fn to_integer(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// What models cost, from its columns: requests; tokens in, out, read from a cache and written to it; millionths of a dollar.
+pub(crate) fn usage(columns: [i64; 6]) -> Usage {
+    let [requests, input, output, cache_read, cache_write, cost] = columns.map(from_bigint);
+    Usage {
+        requests,
+        input_tokens: input,
+        output_tokens: output,
+        cache_read_tokens: cache_read,
+        cache_write_tokens: cache_write,
+        cost_micro_usd: cost,
+    }
 }
 
 /// A reference from its two columns.

@@ -44,14 +44,14 @@ pub async fn of_workflow(database: &Database, workflow: Uuid) -> Result<Vec<Cost
                 sequence: from_bigint(row.sequence),
                 step: row.step.as_deref().map(convert::state).transpose()?,
                 spent_at: row.spent_at,
-                usage: Usage {
-                    requests: from_bigint(row.requests),
-                    input_tokens: from_bigint(row.input_tokens),
-                    output_tokens: from_bigint(row.output_tokens),
-                    cache_read_tokens: from_bigint(row.cache_read_tokens),
-                    cache_write_tokens: from_bigint(row.cache_write_tokens),
-                    cost_micro_usd: from_bigint(row.cost_micro_usd),
-                },
+                usage: convert::usage([
+                    row.requests,
+                    row.input_tokens,
+                    row.output_tokens,
+                    row.cache_read_tokens,
+                    row.cache_write_tokens,
+                    row.cost_micro_usd,
+                ]),
             })
         })
         .collect()

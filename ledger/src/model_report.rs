@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    convert::from_bigint,
+    convert::{self, from_bigint},
     database::Database,
     error::{LedgerError, Trying},
 };
@@ -152,14 +152,14 @@ async fn models(database: &Database, since: DateTime<Utc>) -> Result<Vec<ModelCa
         failed: from_bigint(row.failed),
         latency_median_ms: row.latency_median_ms.map(from_bigint),
         latency_p95_ms: row.latency_p95_ms.map(from_bigint),
-        usage: Usage {
-            requests: from_bigint(row.requests),
-            input_tokens: from_bigint(row.input_tokens),
-            output_tokens: from_bigint(row.output_tokens),
-            cache_read_tokens: from_bigint(row.cache_read_tokens),
-            cache_write_tokens: from_bigint(row.cache_write_tokens),
-            cost_micro_usd: from_bigint(row.cost_micro_usd),
-        },
+        usage: convert::usage([
+            row.requests,
+            row.input_tokens,
+            row.output_tokens,
+            row.cache_read_tokens,
+            row.cache_write_tokens,
+            row.cost_micro_usd,
+        ]),
     });
     Ok(calls.collect())
 }

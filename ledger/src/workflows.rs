@@ -389,14 +389,14 @@ impl TryFrom<Record> for WorkflowRow {
             failure,
             retries: convert::from_integer(record.retry_count),
             unapproved: record.unapproved,
-            usage: Usage {
-                requests: from_bigint(record.model_requests),
-                input_tokens: from_bigint(record.input_tokens),
-                output_tokens: from_bigint(record.output_tokens),
-                cache_read_tokens: from_bigint(record.cache_read_tokens),
-                cache_write_tokens: from_bigint(record.cache_write_tokens),
-                cost_micro_usd: from_bigint(record.cost_micro_usd),
-            },
+            usage: convert::usage([
+                record.model_requests,
+                record.input_tokens,
+                record.output_tokens,
+                record.cache_read_tokens,
+                record.cache_write_tokens,
+                record.cost_micro_usd,
+            ]),
         })
     }
 }

@@ -34,7 +34,7 @@ impl Price {
     }
 
     /// The price of an input token in the worst case.
-    pub(super) fn dearest_input(&self) -> u64 {
+    pub(crate) fn dearest_input(&self) -> u64 {
         self.input.max(self.cache_write).max(self.cache_read)
     }
 }

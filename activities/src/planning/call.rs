@@ -134,3 +134,32 @@ pub fn usage(calls: &[Call]) -> Usage {
         sum
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_broke_off_may_have_cost_all_that_was_set_aside() {
+        let calls = Calls::default();
+        for (outcome, cost_micro_usd) in [
+            (CallOutcome::Declined, 7),
+            (CallOutcome::Busy, 0),
+            (CallOutcome::Answered, 11),
+        ] {
+            let paid = Usage {
+                requests: 1,
+                cost_micro_usd,
+                ..Usage::default()
+            };
+            calls.add(Asked::now().ended(Vendor::OpenAi, "any", outcome, paid));
+        }
+        assert_eq!(calls.cost(1_000), 18);
+        let (none, broken) = (Usage::default(), CallOutcome::Unreachable);
+        calls.add(Asked::now().ended(Vendor::OpenAi, "any", broken, none));
+        assert_eq!(calls.cost(1_000), 1_018);
+        let all = calls.into_list();
+        let paid = usage(&all);
+        assert_eq!((all.len(), paid.requests, paid.cost_micro_usd), (4, 3, 18));
+    }
+}

@@ -7,8 +7,8 @@ use genai::{
     Client, ModelIden, ServiceTarget,
     adapter::AdapterKind,
     chat::{
-        ChatMessage, ChatOptions, ChatRequest, ChatResponseFormat, ChatStreamEvent, JsonSpec,
-        StopReason,
+        CacheControl, ChatMessage, ChatOptions, ChatRequest, ChatResponseFormat, ChatStreamEvent,
+        JsonSpec, StopReason,
     },
     resolver::{AuthData, Endpoint},
 };
@@ -110,7 +110,14 @@ impl GenaiPlanner {
             Turn::User(text) => ChatMessage::user(text),
             Turn::Assistant(text) => ChatMessage::assistant(text),
         });
-        let request = ChatRequest::new(messages.collect());
+        let mut messages: Vec<ChatMessage> = messages.collect();
+        // The same words come again with each look and each repair. Others find by themselves what they read before.
+        if self.config.vendor == Vendor::Anthropic
+            && let Some(last) = messages.pop()
+        {
+            messages.push(last.with_options(CacheControl::Ephemeral));
+        }
+        let request = ChatRequest::new(messages);
         let format = JsonSpec::new("spec", question.schema.clone());
         let mut options = ChatOptions::default()
             .with_max_tokens(self.answer_tokens())

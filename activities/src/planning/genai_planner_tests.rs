@@ -96,6 +96,8 @@ async fn each_vendor_answers_with_what_was_asked_for_and_what_it_cost() {
             _ => asked.body["stream"] == true,
         };
         assert_eq!(streamed, way.1, "{asked:?}");
+        let kept = asked.body.to_string().contains("cache_control");
+        assert_eq!(kept, way.0 == Vendor::Anthropic, "{asked:?}");
     }
 }
 

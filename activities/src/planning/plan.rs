@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     failure::StepError,
-    gateway::{DayBudget, DayError},
+    gateway::{DayBudget, DayError, Price},
     mirror::MirrorError,
     policy_file::Policy,
 };
@@ -309,7 +309,12 @@ async fn ask_within(
 /// to be.
 fn worst_cost(planner: &dyn Planner, conversation: &[Turn]) -> u64 {
     let bytes: usize = conversation.iter().map(|turn| turn.text().len()).sum();
-    planner.price().cost_micro_usd(&Usage {
+    let price = planner.price();
+    let dearest = Price {
+        input: price.dearest_input(),
+        ..price
+    };
+    dearest.cost_micro_usd(&Usage {
         input_tokens: bytes as u64 / 2,
         output_tokens: u64::from(planner.answer_tokens()),
         ..Usage::default()

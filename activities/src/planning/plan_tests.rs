@@ -71,7 +71,7 @@ impl Planner for Scripted {
             input: 1_000_000,
             output: 1_000_000,
             cache_read: 0,
-            cache_write: 0,
+            cache_write: 2_000_000,
         }
     }
 
@@ -313,6 +313,10 @@ async fn without_money_nothing_is_asked() {
         "{failure:?}"
     );
     assert_eq!(failure.usage.cost_micro_usd, 100);
+    // A token of two bytes may have to be written to the vendor's cache, which costs most.
+    let asked = planner.asked.lock().unwrap();
+    let bytes: usize = asked[0].iter().map(|turn| turn.text().len()).sum();
+    assert_eq!(needed, bytes as u64 / 2 * 2 + 16_000);
 }
 
 #[test]

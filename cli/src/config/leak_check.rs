@@ -76,7 +76,9 @@ mod tests {
             std::fs::write(place.join(file), format!("{file}!\n")).unwrap();
         }
         let text = format!(
-            "{text}\n[objects.s3]\nbucket = 'b'\naccess_key_id = 'id'\nsecret_access_key = 's3!'\n"
+            "{text}\n[objects.s3]\nbucket = 'b'\naccess_key_id = 'id'\nsecret_access_key = 's3!'\n\
+             [[model.planners]]\nname = 'other'\nmodel = 'm'\napi_key = 'planner!'\n\
+             [[model.planner_fallbacks]]\nvendor = 'openai'\nmodel = 'm'\napi_key = 'fallback!'\n"
         );
         let load = || {
             let layers = Layers::parse(&folder.path().join("sallyport.toml"), &text).unwrap();
@@ -91,10 +93,10 @@ mod tests {
             secrets
         };
         let mut all: Vec<String> = files.iter().map(|file| format!("{file}!")).collect();
-        all.push("s3!".to_owned());
+        all.extend(["s3!", "planner!", "fallback!"].map(str::to_owned));
         all.sort();
         assert_eq!(load(), all);
-        assert_eq!(all.len(), 8);
+        assert_eq!(all.len(), 10);
 
         // A worker's host lacks what only starters need.
         std::fs::remove_file(place.join("approver-token")).unwrap();
